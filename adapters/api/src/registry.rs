@@ -1,0 +1,85 @@
+//! Which adapters an agent was built with.
+
+use serde_json::Value;
+
+use crate::error::{AdapterError, ErrorKind};
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// An adapter: a kind of system that can be read, written or both.
+#[derive(Clone, Copy)]
+pub struct Adapter {
+    /// The word by which resources name it.
+    pub kind: &'static str,
+    /// How it is read.
+    pub source: Option<SourceFactory>,
+    /// How it is written.
+    pub sink: Option<SinkFactory>,
+}
+
+/// Makes sources from configuration.
+#[derive(Clone, Copy)]
+pub struct SourceFactory {
+    /// The JSON Schema of the configuration.
+    pub config_schema: fn() -> Value,
+    /// Makes a source; reads and connects to nothing yet.
+    pub build: fn(&Value) -> Result<Box<dyn Source>, AdapterError>,
+}
+
+/// Makes sinks from configuration.
+#[derive(Clone, Copy)]
+pub struct SinkFactory {
+    /// The JSON Schema of the configuration.
+    pub config_schema: fn() -> Value,
+    /// Makes a sink; connects to nothing yet.
+    pub build: fn(&Value) -> Result<Box<dyn Sink>, AdapterError>,
+}
+
+/// The adapters at hand.
+#[derive(Clone)]
+pub struct Registry(Vec<Adapter>);
+
+impl Registry {
+    /// A registry of these adapters.
+    pub fn new(adapters: Vec<Adapter>) -> Self {
+        Self(adapters)
+    }
+
+    /// Every adapter.
+    pub fn iter(&self) -> impl Iterator<Item = &Adapter> {
+        self.0.iter()
+    }
+
+    /// Makes the source that a resource describes.
+    ///
+    /// # Errors
+    /// No such adapter can be read, or it refuses the configuration.
+    pub fn source(&self, kind: &str, config: &Value) -> Result<Box<dyn Source>, AdapterError> {
+        let factory = self.find(kind).and_then(|adapter| adapter.source);
+        let factory = factory.ok_or_else(|| self.unknown(kind, "source", |a| a.source.is_some()))?;
+        (factory.build)(config)
+    }
+
+    /// Makes the sink that a resource describes.
+    ///
+    /// # Errors
+    /// No such adapter can be written, or it refuses the configuration.
+    pub fn sink(&self, kind: &str, config: &Value) -> Result<Box<dyn Sink>, AdapterError> {
+        let factory = self.find(kind).and_then(|adapter| adapter.sink);
+        let factory = factory.ok_or_else(|| self.unknown(kind, "sink", |a| a.sink.is_some()))?;
+        (factory.build)(config)
+    }
+
+    fn find(&self, kind: &str) -> Option<&Adapter> {
+        self.0.iter().find(|adapter| adapter.kind == kind)
+    }
+
+    fn unknown(&self, kind: &str, role: &str, fits: fn(&Adapter) -> bool) -> AdapterError {
+        let known: Vec<_> = self.0.iter().filter(|a| fits(a)).map(|a| a.kind).collect();
+        AdapterError::new(
+            ErrorKind::Config,
+            format!("adapter {kind:?}"),
+            format!("this agent has no such {role} adapter; it has: {}", known.join(", ")),
+        )
+    }
+}

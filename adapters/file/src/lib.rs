@@ -1,0 +1,1 @@
+//! Drop folders and log files as a source, files as a sink.

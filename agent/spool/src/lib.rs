@@ -1,0 +1,1 @@
+//! A durable, bounded queue of frames on the agent's disk.

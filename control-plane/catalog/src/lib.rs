@@ -1,0 +1,1 @@
+//! Control state: events in segments, projections in sled.

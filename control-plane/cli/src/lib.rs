@@ -1,0 +1,1 @@
+//! The admins' command line: a client of the control-plane API.

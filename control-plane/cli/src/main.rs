@@ -1,0 +1,3 @@
+//! The admins' command line: a client of the control-plane API.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The control plane: catalog, region log, ingest, routing and delivery.

@@ -1,0 +1,3 @@
+//! The control plane: catalog, region log, ingest, routing and delivery.
+
+fn main() {}

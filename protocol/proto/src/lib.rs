@@ -1,0 +1,1 @@
+//! The messages of the link and of enrolment, generated from .proto files.

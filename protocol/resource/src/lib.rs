@@ -1,0 +1,1 @@
+//! Resource kinds, their fields, defaults and validation.

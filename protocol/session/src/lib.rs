@@ -1,0 +1,1 @@
+//! The link as sans-IO state machines: agent side, cell side, credit and timers.

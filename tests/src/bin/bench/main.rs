@@ -1,0 +1,3 @@
+//! Whole-system tests, simulations and benches over one harness.
+
+fn main() {}

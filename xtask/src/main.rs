@@ -1,0 +1,3 @@
+//! cargo x: test, deps, tidy, lint, bench, sim, demo.
+
+fn main() {}
