@@ -68,7 +68,8 @@ impl Cache for MemoryCache {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let map = self.map();
         let entries = map.range::<[u8], _>((from, Bound::Unbounded));
-        let matching = entries.skip_while(|(key, _)| &key[..] < prefix).take_while(|(key, _)| key.starts_with(prefix));
+        let matching =
+            entries.skip_while(|(key, _)| &key[..] < prefix).take_while(|(key, _)| key.starts_with(prefix));
         Ok(matching.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }

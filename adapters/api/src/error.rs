@@ -57,7 +57,9 @@ impl ErrorKind {
         const SOON: Reaction = Reaction::Retry { longest_pause: Duration::from_secs(10) };
         match self {
             Self::Config => (Reaction::AwaitChange, "correct the resource and apply it again"),
-            Self::Unavailable => (SOON, "check that the system runs and can be reached from the agent's machine"),
+            Self::Unavailable => {
+                (SOON, "check that the system runs and can be reached from the agent's machine")
+            }
             Self::Permission => (MINUTE, "grant the agent's user the right that is named"),
             Self::NoSpace => (SOON, "free space; work resumes by itself"),
             Self::Corrupt => (MINUTE, "inspect the named item; what is damaged was set aside, not deleted"),

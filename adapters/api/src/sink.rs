@@ -37,7 +37,11 @@ pub trait Sink: Send {
 
     /// Makes what was applied visible together with the checkpoint. [`Durability::Accepted`] says that the sink
     /// goes on collecting (a file part that is not full yet); a later commit then covers it.
-    async fn commit(&mut self, checkpoint: &Checkpoint, reason: CommitReason) -> Result<Durability, AdapterError>;
+    async fn commit(
+        &mut self,
+        checkpoint: &Checkpoint,
+        reason: CommitReason,
+    ) -> Result<Durability, AdapterError>;
 }
 
 /// A route and its replay generation. A replay that an admin asks for raises the generation, so that what was

@@ -115,7 +115,9 @@ impl ColumnType {
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::List(item) => DataType::List(Arc::new(item.to_arrow())),
-            Self::Struct(columns) => DataType::Struct(columns.iter().map(Column::to_arrow).collect::<Fields>()),
+            Self::Struct(columns) => {
+                DataType::Struct(columns.iter().map(Column::to_arrow).collect::<Fields>())
+            }
         }
     }
 

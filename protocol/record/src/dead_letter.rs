@@ -65,5 +65,6 @@ pub fn to_batch(letters: &[DeadLetter], noticed_at_us: i64) -> RecordBatch {
         Arc::new(BinaryArray::from_iter_values(letters.iter().map(|l| &l.raw))),
         Arc::new(letters.iter().map(|l| Some(l.raw_truncated)).collect::<BooleanArray>()),
     ];
-    RecordBatch::try_new(schema().arrow().clone(), columns).expect("built column by column from the same list")
+    RecordBatch::try_new(schema().arrow().clone(), columns)
+        .expect("built column by column from the same list")
 }

@@ -301,8 +301,15 @@ impl SealedFrame {
 
 impl std::fmt::Debug for SealedFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SealedFrame({} {}, {} rows of {}, {} bytes)", self.header.lane, self.link(), self.header.rows,
-            self.header.stream, self.bytes.len())
+        write!(
+            f,
+            "SealedFrame({} {}, {} rows of {}, {} bytes)",
+            self.header.lane,
+            self.link(),
+            self.header.rows,
+            self.header.stream,
+            self.bytes.len()
+        )
     }
 }
 
@@ -337,7 +344,11 @@ impl Prelude {
         let prelude = Self { codec, header_bytes, payload_bytes };
         match payload_bytes.checked_add(PRELUDE_BYTES + header_bytes + CRC_BYTES) {
             Some(total) if total <= MAX_FRAME_BYTES => Ok(prelude),
-            _ => Err(FrameError::TooLarge { what: "length in bytes", found: payload_bytes, limit: MAX_FRAME_BYTES }),
+            _ => Err(FrameError::TooLarge {
+                what: "length in bytes",
+                found: payload_bytes,
+                limit: MAX_FRAME_BYTES,
+            }),
         }
     }
 

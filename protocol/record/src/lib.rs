@@ -17,7 +17,8 @@ pub use amount::{AmountError, ByteSize, TimeSpan};
 pub use column::{Column, ColumnType};
 pub use frame::{DecodeError, FrameDraft, FrameError, FrameHeader, FrameKind, SealError, SealedFrame};
 pub use id::{
-    AgentId, LaneId, LogId, NameError, RegionName, ResourceName, RouteId, SinkId, SiteId, SourceId, StreamName,
+    AgentId, LaneId, LogId, NameError, RegionName, ResourceName, RouteId, SinkId, SiteId, SourceId,
+    StreamName,
 };
 pub use position::{Link, LogOffset, Mark, Position};
 pub use schema::{Op, SchemaError, SchemaHash, StreamSchema};

@@ -154,9 +154,9 @@ impl StreamSchema {
         let text = serde_json::to_vec(&canonical).map_err(|e| SchemaError::Malformed(e.to_string()))?;
         within("bytes", text.len(), MAX_SCHEMA_BYTES)?;
         let hash = SchemaHash(*blake3::hash(&text).as_bytes());
-        let arrow = Arc::new(Schema::new(reserved().into_iter().chain(
-            canonical.columns.iter().map(Column::to_arrow),
-        ).collect::<Vec<_>>()));
+        let arrow = Arc::new(Schema::new(
+            reserved().into_iter().chain(canonical.columns.iter().map(Column::to_arrow)).collect::<Vec<_>>(),
+        ));
         Ok(Self(Arc::new(Inner {
             columns: canonical.columns,
             key: canonical.key,
@@ -272,7 +272,10 @@ mod tests {
             vec![
                 Column::required("id", ColumnType::Int64),
                 Column::nullable("total", ColumnType::Decimal { precision: 12, scale: 2 }),
-                Column::nullable("tags", ColumnType::List(Box::new(Column::nullable("item", ColumnType::String)))),
+                Column::nullable(
+                    "tags",
+                    ColumnType::List(Box::new(Column::nullable("item", ColumnType::String))),
+                ),
             ],
             vec!["id".into()],
         )
@@ -305,7 +308,8 @@ mod tests {
         assert!(matches!(StreamSchema::new(one("a"), vec!["b".into()]), Err(SchemaError::UnknownKey(_))));
         let many = (0..2000).map(|i| Column::nullable(format!("c{i}"), ColumnType::String)).collect();
         assert!(matches!(StreamSchema::new(many, vec![]), Err(SchemaError::TooLarge { .. })));
-        let deep = (0..10).fold(ColumnType::String, |t, _| ColumnType::List(Box::new(Column::nullable("i", t))));
+        let deep =
+            (0..10).fold(ColumnType::String, |t, _| ColumnType::List(Box::new(Column::nullable("i", t))));
         assert!(matches!(
             StreamSchema::new(vec![Column::nullable("deep", deep)], vec![]),
             Err(SchemaError::TooLarge { what: "levels of nesting", .. })

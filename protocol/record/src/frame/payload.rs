@@ -53,7 +53,8 @@ pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<u8>, SealError> {
         .map_err(SealError::Encode)?;
     let unpadded = LENGTH_BYTES + encoded.ipc_message.len();
     let body_at = unpadded.next_multiple_of(BODY_ALIGNMENT);
-    let metadata_bytes = u32::try_from(body_at - LENGTH_BYTES).expect("metadata of bounded columns fits 32 bits");
+    let metadata_bytes =
+        u32::try_from(body_at - LENGTH_BYTES).expect("metadata of bounded columns fits 32 bits");
     let mut raw = Vec::with_capacity(body_at + encoded.arrow_data.len());
     raw.extend_from_slice(&metadata_bytes.to_le_bytes());
     raw.extend_from_slice(&encoded.ipc_message);

@@ -109,7 +109,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<FrameHeader, FrameError> {
 }
 
 fn sized<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], FrameError> {
-    bytes.try_into().map_err(|_| FrameError::Header(format!("{what} has {} bytes instead of {N}", bytes.len())))
+    bytes
+        .try_into()
+        .map_err(|_| FrameError::Header(format!("{what} has {} bytes instead of {N}", bytes.len())))
 }
 
 fn within(what: &'static str, found: usize, limit: usize) -> Result<(), FrameError> {
