@@ -1,1 +1,31 @@
 //! SQLite tables as a sink.
+//!
+//! A frame's rows and the delivery checkpoint are written in one transaction of one database file, so every row
+//! lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table,
+//! value, sink.
+
+mod config;
+mod client;
+mod position;
+mod table;
+mod encode;
+mod sink;
+mod error;
+
+pub use config::{Config, Mode};
+pub use sink::SqliteSink;
+
+use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
+
+/// The registration of this adapter.
+pub fn adapter() -> Adapter {
+    Adapter { kind: "sqlite", source: None, sink: Some(SinkFactory { config_schema, build }) }
+}
+
+fn config_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}
+
+fn build(config: &serde_json::Value) -> Result<Box<dyn Sink>, AdapterError> {
+    Ok(Box::new(SqliteSink::new(Config::read(config)?)))
+}
