@@ -1,0 +1,361 @@
+//! The log as its users see it: a handle to the writing thread, and readers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+use towpath_record::{
+    LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, StreamSchema, dead_letter,
+};
+use towpath_segment::{Config, DiskStorage, LogView, Recovery, SegmentLog};
+
+use crate::book::Book;
+use crate::chain::LaneState;
+use crate::error::{AppendError, LogError, ReadError};
+use crate::reader::LogReader;
+use crate::retention::{Retained, Retention};
+use crate::stats::Totals;
+use crate::writer::{Command, Outcome, Shared, Writer};
+
+/// Commands that wait for the writing thread; more callers wait.
+const QUEUE: usize = 64;
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The region whose log this is.
+    pub region: RegionName,
+    /// Size at which a segment is sealed and another begun, in bytes.
+    pub segment_bytes: u64,
+}
+
+/// What an opening found.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What was wrong with the segments.
+    pub segments: Recovery,
+    /// How many frames were read again to bring the book up to date.
+    pub frames_read: u64,
+}
+
+/// How large a log is.
+#[derive(Clone, Debug)]
+pub struct LogStatus {
+    /// The oldest offset that can be read.
+    pub first: LogOffset,
+    /// The offset that the next frame gets.
+    pub next: LogOffset,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Totals of every stream since the log was created.
+    pub totals: Totals,
+}
+
+/// A region's log. Cheap to clone; the last clone to go closes it.
+#[derive(Clone)]
+pub struct RegionLog(Arc<Inner>);
+
+struct Inner {
+    id: LogId,
+    region: RegionName,
+    commands: Option<mpsc::Sender<Command>>,
+    shared: Arc<RwLock<Shared>>,
+    head: watch::Receiver<LogOffset>,
+    view: LogView<DiskStorage>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    log: LogId,
+    region: RegionName,
+}
+
+impl RegionLog {
+    /// Opens the log in `dir`, or creates it there.
+    ///
+    /// # Errors
+    /// Another process has it, it is another region's, or the disk refuses. Damaged segments are no error: they
+    /// are set aside and reported.
+    pub fn open(dir: &Path, config: &LogConfig) -> Result<(Self, Recovered), LogError> {
+        make_private_dir(dir)?;
+        let identity = identity(dir, &config.region)?;
+        let book = Book::open(&dir.join("book"))?;
+        let segments = Config { segment_bytes: config.segment_bytes, ..Config::default() };
+        let (log, recovery) = SegmentLog::open(DiskStorage, &dir.join("frames"), segments)?;
+        let mut shared = Shared {
+            lanes: book.lanes()?,
+            totals: book.totals()?,
+            trimmed: Totals(book.trimmed()?.totals),
+            schemas: book.schemas()?,
+        };
+        shared.schemas.insert(dead_letter::schema().hash(), dead_letter::schema().clone());
+        let frames_read = catch_up(&mut shared, &log, book.checkpoint()?)?;
+        let (head_sender, head) = watch::channel(LogOffset(log.next_index()));
+        let (commands, receiver) = mpsc::channel(QUEUE);
+        let shared = Arc::new(RwLock::new(shared));
+        let view = log.view().clone();
+        let writer = Writer {
+            log,
+            book,
+            shared: shared.clone(),
+            head: head_sender,
+            bytes_since_checkpoint: 0,
+            full: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("log-{}", config.region))
+            .spawn(move || writer.run(receiver))
+            .map_err(|source| LogError::Io {
+                path: dir.to_owned(),
+                doing: "start the log's thread",
+                source,
+            })?;
+        let inner = Inner {
+            id: identity.log,
+            region: identity.region,
+            commands: Some(commands),
+            shared,
+            head,
+            view,
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok((Self(Arc::new(inner)), Recovered { segments: recovery, frames_read }))
+    }
+
+    /// The log's identity, to which offsets belong.
+    pub fn id(&self) -> LogId {
+        self.0.id
+    }
+
+    /// The region whose log this is.
+    pub fn region(&self) -> &RegionName {
+        &self.0.region
+    }
+
+    /// Offers frames, in the order of their lanes. Returns what became of each once everything accepted is durable.
+    ///
+    /// # Errors
+    /// Nothing of the offer was stored, as far as the caller may assume; offering it again is safe.
+    pub async fn append(&self, frames: Vec<SealedFrame>) -> Result<Vec<Outcome>, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Append { frames, answer }).await.map_err(|_| AppendError::Closed)?;
+        answered.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// Where a lane stands.
+    pub fn lane(&self, lane: &LaneId) -> LaneState {
+        self.0.shared.read().lanes.get(lane).cloned().unwrap_or_default()
+    }
+
+    /// Grants a new epoch, higher than any before it and than `above`; frames of older ones are fenced from now on.
+    ///
+    /// # Errors
+    /// The grant could not be made durable.
+    pub async fn grant_epoch(&self, lane: LaneId, above: u64) -> Result<LaneState, LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Grant { lane, above, answer }).await?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Every mark that the lane's frames ever carried, oldest first; a mark may stand twice. Reads the whole
+    /// retained log.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn lane_marks(&self, lane: &LaneId) -> Result<Vec<Mark>, LogError> {
+        let (log, of) = (self.clone(), lane.clone());
+        let scan = tokio::task::spawn_blocking(move || log.scan_marks(&of));
+        // What retention removes during the scan is in the book before it is gone from the log: ask the book last.
+        let retained = scan.await.map_err(|_| LogError::Closed)??;
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Marks { lane: lane.clone(), answer }).await?;
+        let mut marks = answered.await.map_err(|_| LogError::Closed)??;
+        marks.extend(retained);
+        Ok(marks)
+    }
+
+    fn scan_marks(&self, lane: &LaneId) -> Result<Vec<Mark>, LogError> {
+        let mut reader = self.reader(LogOffset(self.0.view.first_index()));
+        let mut marks = Vec::new();
+        loop {
+            match reader.next_now() {
+                Ok(Some(entry)) if entry.frame.header().lane == *lane => {
+                    marks.extend(entry.frame.header().marks.iter().cloned());
+                }
+                Ok(Some(_)) | Err(ReadError::Lost { .. } | ReadError::Frame { .. }) => {}
+                Ok(None) => return Ok(marks),
+                Err(ReadError::Retained { first, .. }) => reader.seek(first),
+                Err(ReadError::Disk(fault)) => return Err(LogError::Read(fault.into())),
+            }
+        }
+    }
+
+    /// Stores a schema, so that frames may name it.
+    ///
+    /// # Errors
+    /// It could not be made durable.
+    pub async fn put_schema(&self, schema: StreamSchema) -> Result<(), LogError> {
+        if self.0.shared.read().schemas.contains_key(&schema.hash()) {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::PutSchema { schema, answer }).await?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// A schema that frames of this log name.
+    pub fn schema(&self, hash: SchemaHash) -> Option<StreamSchema> {
+        self.0.shared.read().schemas.get(&hash).cloned()
+    }
+
+    /// Reads on from this offset.
+    pub fn reader(&self, from: LogOffset) -> LogReader {
+        LogReader::new(self.0.view.reader(from.0), self.0.head.clone())
+    }
+
+    /// The first offset that was appended at or after this time, in microseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn offset_at(&self, time_us: i64) -> Result<LogOffset, ReadError> {
+        let segments = self.0.view.segments();
+        let later = segments.partition_point(|segment| segment.created_us.cast_signed() <= time_us);
+        let start =
+            segments.get(later.saturating_sub(1)).map_or(self.0.view.first_index(), |s| s.first_index);
+        let mut reader = self.reader(LogOffset(start));
+        loop {
+            match reader.next_now() {
+                Ok(Some(entry)) if entry.appended_us >= time_us => return Ok(entry.offset),
+                Ok(Some(_)) | Err(ReadError::Lost { .. } | ReadError::Frame { .. }) => {}
+                Ok(None) => return Ok(reader.position()),
+                Err(ReadError::Retained { first, .. }) => reader.seek(first),
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Removes what retention no longer keeps. `pinned` is the oldest offset that a route still needs.
+    ///
+    /// # Errors
+    /// The disk refuses; what was removed until then stays removed.
+    pub async fn retain(
+        &self,
+        retention: Retention,
+        now_us: i64,
+        pinned: Option<LogOffset>,
+    ) -> Result<Retained, LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Retain { retention, now_us, pinned, answer }).await?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// How large the log is.
+    pub fn status(&self) -> LogStatus {
+        LogStatus {
+            first: LogOffset(self.0.view.first_index()),
+            next: *self.0.head.borrow(),
+            bytes: self.0.view.bytes(),
+            totals: self.0.shared.read().totals.clone(),
+        }
+    }
+
+    /// Totals of what retention has removed: where a reader from the oldest offset begins to count.
+    pub fn trimmed_totals(&self) -> Totals {
+        self.0.shared.read().trimmed.clone()
+    }
+
+    /// Every lane that ever had a frame or an epoch.
+    pub fn lanes(&self) -> BTreeMap<LaneId, LaneState> {
+        self.0.shared.read().lanes.clone()
+    }
+
+    async fn send(&self, command: Command) -> Result<(), LogError> {
+        let commands = self.0.commands.as_ref().ok_or(LogError::Closed)?;
+        commands.send(command).await.map_err(|_| LogError::Closed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.lock().take() {
+            // A writer that panicked has said so; what it had acknowledged is durable.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Reads the frames after the book's checkpoint.
+fn catch_up(shared: &mut Shared, log: &SegmentLog<DiskStorage>, from: LogOffset) -> Result<u64, LogError> {
+    let (_sender, head) = watch::channel(LogOffset(log.next_index()));
+    let mut reader = LogReader::new(log.reader(from.0.max(log.first_index())), head);
+    let mut frames = 0;
+    loop {
+        match reader.next_now() {
+            Ok(Some(entry)) => {
+                let header = entry.frame.header();
+                let lane = shared.lanes.entry(header.lane.clone()).or_default();
+                lane.advance(header, entry.frame.link().crc);
+                shared.totals.count(header, entry.frame.bytes().len());
+                frames += 1;
+            }
+            Ok(None) => return Ok(frames),
+            Err(error @ (ReadError::Lost { .. } | ReadError::Frame { .. })) => {
+                tracing::error!(%error, "frames of the region log are damaged; the rest is served");
+            }
+            Err(ReadError::Retained { first, .. }) => reader.seek(first),
+            Err(ReadError::Disk(fault)) => return Err(LogError::Read(fault.into())),
+        }
+    }
+}
+
+fn identity(dir: &Path, region: &RegionName) -> Result<Identity, LogError> {
+    let path = dir.join("log.json");
+    let fault = |doing| {
+        let path = path.clone();
+        move |source| LogError::Io { path, doing, source }
+    };
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let found: Identity = serde_json::from_slice(&bytes)
+                .map_err(|e| LogError::Damaged { path: path.clone(), reason: e.to_string() })?;
+            if found.region == *region {
+                return Ok(found);
+            }
+            let reason = format!("it belongs to region {}, not {region}", found.region);
+            Err(LogError::Damaged { path, reason })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let new = Identity { log: LogId::from(uuid::Uuid::now_v7()), region: region.clone() };
+            let bytes = serde_json::to_vec(&new).expect("an identity is always JSON");
+            write_private(&path, &bytes).map_err(fault("write it"))?;
+            Ok(new)
+        }
+        Err(error) => Err(fault("read it")(error)),
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let partial = path.with_extension("partial");
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&partial, path)?;
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn make_private_dir(dir: &Path) -> Result<(), LogError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| LogError::Io { path: dir.to_owned(), doing: "create the directory", source })
+}
