@@ -73,7 +73,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs this many rounds from this seed. One round has some 150 crash points, 10,000 power cuts and 1,000 bit flips.
+/// Runs this many rounds from this seed. One round has some 150 crash points, 10,000 power cuts and 5,000 bit flips.
 pub fn explore(seed: u64, rounds: u64) -> Report {
     let mut report = Report { seed, rounds, ..Report::default() };
     for round in 0..rounds {
@@ -81,6 +81,7 @@ pub fn explore(seed: u64, rounds: u64) -> Report {
             fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(round));
         log::crash_everywhere(&mut report, &mut random);
         log::fail_everywhere(&mut report, &mut random);
+        log::restart_after_each_failed_sync(&mut report, &mut random);
         log::fill_the_disk(&mut report, &mut random);
         journal::crash_everywhere(&mut report, &mut random);
         flips::flip(&mut report, &mut random, FLIPS_PER_ROUND);
@@ -88,7 +89,7 @@ pub fn explore(seed: u64, rounds: u64) -> Report {
     report
 }
 
-const FLIPS_PER_ROUND: u64 = 1_000;
+const FLIPS_PER_ROUND: u64 = 5_000;
 
 /// The tears to try at a power cut: every byte of the last operation, some places before, some scatters.
 fn tears(pending_units: u64, random: &mut fastrand::Rng) -> Vec<crate::simulated::Tear> {

@@ -36,6 +36,31 @@ pub(super) fn fail_everywhere(report: &mut Report, random: &mut fastrand::Rng) {
     }
 }
 
+/// Fails each sync of a workload in turn, kills the process, which then opens what the system shows it, and cuts the
+/// power. What that opening found it must have made durable, although the system took it for durable already.
+pub(super) fn restart_after_each_failed_sync(report: &mut Report, random: &mut fastrand::Rng) {
+    let steps = steps(random);
+    let syncs = run(Faults::default(), &steps).0.syncs();
+    for at in 1..=syncs {
+        let storage = SimulatedStorage::with_faults(Faults { fail_sync: Some(at), ..Faults::default() });
+        let mut model = Model::default();
+        let Ok((mut log, _)) = open(&storage) else { continue };
+        let failed = model.run_to_first_refusal(&mut log, &steps).is_err();
+        drop(log);
+        if !failed {
+            continue;
+        }
+        report.faults += 1;
+        report.power_cuts += 1;
+        let result = open(&storage).and_then(|(log, recovery)| {
+            model.acknowledge_all(&log);
+            model.compare(&log, &recovery)?;
+            recovers(&storage.power_cut(Tear::Prefix(0)), &model)
+        });
+        report.check(|| format!("log, failed sync {at}, killed, opened, power cut"), result);
+    }
+}
+
 /// Lets the disk be full at various sizes, then gives it room again.
 pub(super) fn fill_the_disk(report: &mut Report, random: &mut fastrand::Rng) {
     let steps = steps(random);

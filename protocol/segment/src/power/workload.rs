@@ -76,6 +76,20 @@ impl Model {
         })
     }
 
+    /// Does the steps until one is refused.
+    pub(super) fn run_to_first_refusal(
+        &mut self,
+        log: &mut SegmentLog<SimulatedStorage>,
+        steps: &[Step],
+    ) -> Result<(), AppendError> {
+        steps.iter().try_for_each(|step| self.step(log, step))
+    }
+
+    /// Takes what a recovery says is there for acknowledged.
+    pub(super) fn acknowledge_all(&mut self, log: &SegmentLog<SimulatedStorage>) {
+        self.acknowledged = self.acknowledged.max(log.durable_index());
+    }
+
     fn step(&mut self, log: &mut SegmentLog<SimulatedStorage>, step: &Step) -> Result<(), AppendError> {
         match step {
             Step::Append(payloads) => self.append(log, payloads)?,

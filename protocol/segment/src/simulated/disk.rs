@@ -207,7 +207,7 @@ impl Disk {
         match operation {
             Pending::Write { bytes, .. } if bytes.is_empty() => {}
             Pending::Write { inode, offset, bytes } => {
-                write(self.durable.entry(inode).or_default(), offset, &bytes)
+                write(self.durable.entry(inode).or_default(), offset, &bytes);
             }
             Pending::Truncate { inode, size } => resize(self.durable.entry(inode).or_default(), size),
             Pending::Link { path, inode } => {
