@@ -24,6 +24,7 @@ pub enum LogError {
         path: PathBuf,
         /// What was tried.
         doing: &'static str,
+        /// Why it was refused.
         #[source]
         source: std::io::Error,
     },
@@ -91,6 +92,7 @@ pub enum ReadError {
     Frame {
         /// Its offset.
         offset: LogOffset,
+        /// Why it cannot be read.
         #[source]
         source: FrameError,
     },

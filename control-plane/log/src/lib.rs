@@ -25,6 +25,7 @@ mod writer;
 mod reader;
 mod retention;
 mod log;
+pub mod deliveries;
 
 pub use chain::{LaneState, Verdict};
 pub use error::{AppendError, LogError, ReadError};

@@ -27,7 +27,7 @@ pub struct Totals(pub BTreeMap<StreamName, StreamTotals>);
 impl Totals {
     /// Counts a frame of this many bytes.
     pub fn count(&mut self, header: &FrameHeader, bytes: usize) {
-        if header.kind == FrameKind::Progress {
+        if matches!(header.kind, FrameKind::Progress | FrameKind::Replay) {
             return;
         }
         let totals = match self.0.get_mut(&header.stream) {
@@ -41,7 +41,7 @@ impl Totals {
                 totals.bytes += bytes as u64;
             }
             FrameKind::DeadLetters => totals.dead_letters += u64::from(header.rows),
-            FrameKind::Progress => {}
+            FrameKind::Progress | FrameKind::Replay => {}
         }
         totals.last_captured_us = totals.last_captured_us.max(header.captured_at_us);
     }

@@ -45,6 +45,9 @@ pub enum FrameKind {
     DeadLetters,
     /// No rows: only a new position and marks.
     Progress,
+    /// Records of the stream that one route's sink refused once, sent again to that route alone: the one whose
+    /// identity stands where the lane names its source.
+    Replay,
 }
 
 /// What a frame says of itself.

@@ -172,6 +172,13 @@ impl fmt::Display for LaneId {
     }
 }
 
+impl LaneId {
+    /// The lane on which the control plane sends a route's dead letters again.
+    pub fn of_replays(route: RouteId, region: RegionName) -> Self {
+        Self { source: SourceId::from_bytes(*route.as_bytes()), region }
+    }
+}
+
 fn dns_label_fault(text: &str) -> Option<&'static str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if text.is_empty() {
