@@ -1,1 +1,41 @@
-//! Resource kinds, their fields, defaults and validation.
+//! Everything an admin says is a resource: each kind is defined here once, with its fields, defaults, rules and
+//! JSON Schema, from which the API, the command line, the agents and the documentation follow.
+//!
+//! An admin writes a [`Manifest`]; the catalog keeps it as a [`Resource`], with an identity and a generation. From the
+//! resources follows what each agent is told to run ([`desired::Desired`]); what it says of itself comes back as
+//! [`observed::Observed`]. This crate has no clock, no runtime and no I/O.
+
+pub mod kind;
+pub mod fault;
+mod nearest;
+pub mod adapter;
+pub mod pattern;
+mod secret;
+pub mod spec;
+pub mod site;
+pub mod agent;
+pub mod source;
+pub mod sink;
+pub mod route;
+pub mod manifest;
+mod read;
+pub mod document;
+pub mod resource;
+pub mod schema;
+pub mod desired;
+pub mod observed;
+
+pub use adapter::AdapterName;
+pub use agent::AgentSpec;
+pub use document::{Document, SyntaxError, parse_documents};
+pub use fault::{Fault, Faults, Invalid, Place};
+pub use kind::Kind;
+pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
+pub use nearest::nearest;
+pub use pattern::StreamPattern;
+pub use resource::{AnyResource, Resource};
+pub use route::{Breaker, OnReject, Retry, RouteSpec, StartFrom};
+pub use sink::SinkSpec;
+pub use site::SiteSpec;
+pub use source::{Capture, ReleaseWhen, SourceSpec};
+pub use spec::{Lookup, Reference, Spec, check_references};

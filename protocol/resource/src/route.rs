@@ -1,0 +1,149 @@
+//! Routes: ways from streams to a sink.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use towpath_record::{LogOffset, ResourceName, RouteId, StreamName, TimeSpan};
+
+use crate::fault::Faults;
+use crate::kind::Kind;
+use crate::pattern::StreamPattern;
+use crate::spec::{Reference, Spec};
+
+const MOST_PATTERNS: usize = 100;
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+
+/// A way from streams to a sink. Each row of each stream it takes is delivered, in the order of the region's log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Route")]
+pub struct RouteSpec {
+    /// The streams it takes, by name or pattern: `*` stands for anything within one part of a name, `**` for any
+    /// parts. A stream that is added later is taken from then on.
+    pub streams: Vec<StreamPattern>,
+    /// The sink it leads to. It cannot be changed.
+    #[schemars(with = "String")]
+    pub sink: ResourceName,
+    /// Where it begins in the region's log when it is created. To go back later, replay it. Default: `earliest`.
+    #[serde(default)]
+    pub from: StartFrom,
+    /// What happens to a row that the sink refuses for good. Default: `dead_letter`.
+    #[serde(default)]
+    pub on_reject: OnReject,
+    /// How soon a failed delivery is tried again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// When a sink that keeps failing is left alone for a while.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// Whether delivery rests. Nothing is lost meanwhile that the log retains. Default: false.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// A place in the region's log: `earliest`, `latest`, `{offset: 42}` or `{time: 2026-01-31T12:00:00Z}`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartFrom {
+    /// The oldest record that is retained.
+    #[default]
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// The frame with this offset.
+    Offset(#[schemars(with = "u64")] LogOffset),
+    /// The first frame that was captured at this time or later.
+    Time(#[schemars(with = "String")] Timestamp),
+}
+
+/// What happens to a row that the sink refuses for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// It is kept as a dead letter, which can be inspected and replayed; delivery goes on.
+    #[default]
+    DeadLetter,
+    /// Delivery stops before the row until an admin acts.
+    Stop,
+}
+
+/// How soon a failed delivery is tried again. The pause doubles from `first` up to `max`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The pause after the first failure. Default: `1s`.
+    pub first: TimeSpan,
+    /// The longest pause. Default: `1m`.
+    pub max: TimeSpan,
+}
+
+/// When a sink that keeps failing is left alone for a while.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// After so many failures in a row. Default: 5.
+    pub failures: u32,
+    /// For so long; then one try decides whether delivery goes on. Default: `30s`.
+    pub pause: TimeSpan,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: TimeSpan(Duration::from_secs(1)), max: TimeSpan(Duration::from_secs(60)) }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, pause: TimeSpan(Duration::from_secs(30)) }
+    }
+}
+
+impl RouteSpec {
+    /// Whether the route takes this stream.
+    pub fn takes(&self, stream: &StreamName) -> bool {
+        self.streams.iter().any(|pattern| pattern.matches(stream))
+    }
+}
+
+impl Spec for RouteSpec {
+    type Id = RouteId;
+    const KIND: Kind = Kind::Route;
+
+    fn check(&self, faults: &mut Faults) {
+        faults.require(!self.streams.is_empty(), "spec.streams", || {
+            "is empty; `**` stands for every stream".to_owned()
+        });
+        faults.require(self.streams.len() <= MOST_PATTERNS, "spec.streams", || {
+            format!("has {} patterns; at most {MOST_PATTERNS} are allowed", self.streams.len())
+        });
+        let pause = |path, span: &TimeSpan, faults: &mut Faults| {
+            faults.require(!span.0.is_zero() && span.0 <= LONGEST_PAUSE, path, || {
+                format!("is {span}; it may be 1ms to {}", TimeSpan(LONGEST_PAUSE))
+            });
+        };
+        pause("spec.retry.first", &self.retry.first, faults);
+        pause("spec.retry.max", &self.retry.max, faults);
+        pause("spec.breaker.pause", &self.breaker.pause, faults);
+        faults.require(self.retry.first.0 <= self.retry.max.0, "spec.retry.max", || {
+            format!("is {}, less than the first pause, {}", self.retry.max, self.retry.first)
+        });
+        faults
+            .require(self.breaker.failures > 0, "spec.breaker.failures", || "must be at least 1".to_owned());
+    }
+
+    fn check_change(&self, before: &Self, faults: &mut Faults) {
+        faults.require(self.sink == before.sink, "spec.sink", || {
+            format!("is `{}` and cannot be changed, since what it holds decides what is sent; create another route", before.sink)
+        });
+        faults.require(self.from == before.from, "spec.from", || {
+            "is where the route began and cannot be changed; use `towpath replay ROUTE --from …`".to_owned()
+        });
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        vec![Reference { path: "spec.sink", kind: Kind::Sink, name: self.sink.clone() }]
+    }
+}

@@ -1,0 +1,45 @@
+//! Sinks: systems that are written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use towpath_record::{ResourceName, SinkId};
+
+use crate::adapter::AdapterName;
+use crate::fault::Faults;
+use crate::kind::Kind;
+use crate::source::{check_adapter_kept, check_config, no_config};
+use crate::spec::{Reference, Spec};
+
+/// A system that an agent writes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Sink")]
+pub struct SinkSpec {
+    /// The agent that writes it.
+    #[schemars(with = "String")]
+    pub agent: ResourceName,
+    /// The adapter that knows how, such as `sqlite`. It cannot be changed.
+    pub adapter: AdapterName,
+    /// The adapter's configuration; the agent checks it. Secrets are written as `${env:NAME}` or `${file:/path}`.
+    #[serde(default = "no_config")]
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    pub config: Value,
+}
+
+impl Spec for SinkSpec {
+    type Id = SinkId;
+    const KIND: Kind = Kind::Sink;
+
+    fn check(&self, faults: &mut Faults) {
+        check_config(&self.config, faults);
+    }
+
+    fn check_change(&self, before: &Self, faults: &mut Faults) {
+        check_adapter_kept(Kind::Sink, &self.adapter, &before.adapter, faults);
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        vec![Reference { path: "spec.agent", kind: Kind::Agent, name: self.agent.clone() }]
+    }
+}

@@ -1,0 +1,92 @@
+//! What every kind has in common, and the rules between resources.
+
+use std::fmt::{Debug, Display};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use towpath_record::{RegionName, ResourceName};
+use uuid::Uuid;
+
+use crate::fault::Faults;
+use crate::kind::Kind;
+use crate::nearest::nearest;
+
+/// What an admin says of a resource of one kind.
+pub trait Spec:
+    Clone + PartialEq + Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
+    /// The identity of such a resource.
+    type Id: Copy + Ord + Debug + Display + From<Uuid> + Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// The kind.
+    const KIND: Kind;
+
+    /// Notes what is wrong with it in itself. Paths begin with `spec.`.
+    fn check(&self, faults: &mut Faults);
+
+    /// Notes what must not change while the resource lives.
+    fn check_change(&self, before: &Self, faults: &mut Faults) {
+        let _ = (before, faults);
+    }
+
+    /// What it refers to.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+
+    /// The region it names, if it does.
+    fn region(&self) -> Option<&RegionName> {
+        None
+    }
+}
+
+/// One resource named by another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reference {
+    /// The field that names it.
+    pub path: &'static str,
+    /// The kind it must have.
+    pub kind: Kind,
+    /// Its name.
+    pub name: ResourceName,
+}
+
+/// Knows which resources exist.
+pub trait Lookup {
+    /// The names of the resources of this kind.
+    fn names(&self, kind: Kind) -> Vec<&ResourceName>;
+
+    /// The regions that a cell serves.
+    fn regions(&self) -> Vec<&RegionName>;
+}
+
+/// Notes whatever the spec refers to and is not there.
+pub fn check_references<S: Spec>(spec: &S, lookup: &impl Lookup, faults: &mut Faults) {
+    for Reference { path, kind, name } in spec.references() {
+        let names = lookup.names(kind);
+        if names.iter().any(|known| **known == name) {
+            continue;
+        }
+        let near = nearest(name.as_str(), names.iter().map(|known| known.as_str()));
+        let hint = near.map(|near| format!("; did you mean `{near}`?"));
+        faults.add(
+            path,
+            format!("there is no {kind} `{name}`{}", hint.unwrap_or_else(|| missing_remedy(kind))),
+        );
+    }
+    if let Some(region) = spec.region() {
+        let regions = lookup.regions();
+        let served = || regions.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", ");
+        faults.require(regions.contains(&region), "spec.region", || {
+            format!("no cell serves region `{region}`; this control plane serves: {}", served())
+        });
+    }
+}
+
+fn missing_remedy(kind: Kind) -> String {
+    match kind {
+        Kind::Agent => "; enrol it first, with a token from `towpath token create --site SITE`".to_owned(),
+        other => format!("; apply the {other} first, or together with this"),
+    }
+}
