@@ -8,6 +8,7 @@ use towpath_record::{
     SourceId, StreamName, StreamSchema,
 };
 
+#[allow(clippy::unwrap_used, reason = "a helper of tests")]
 fn frame(seq: u64) -> SealedFrame {
     let schema = StreamSchema::new(vec![Column::nullable("a", ColumnType::String)], vec![]).unwrap();
     let draft = FrameDraft {
