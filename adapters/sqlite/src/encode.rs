@@ -4,7 +4,7 @@
 //! sorts like the value: dates, times and instants with six digits of fraction. `NaN`, which SQLite would store
 //! as NULL, is bound as the text `NaN`; an unsigned integer beyond 2^63-1 as its digits. Lists and structs are JSON.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -13,11 +13,11 @@ use arrow_array::types::{
 };
 use arrow_array::{
     Array, BinaryArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
-use arrow_schema::{ArrowError, DataType, FieldRef};
+use arrow_schema::{ArrowError, DataType, FieldRef, Fields, Schema};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 const DATE: &str = "%Y-%m-%d";
@@ -40,6 +40,27 @@ static JSON: LazyLock<EncoderOptions> = LazyLock::new(|| {
         .with_timestamp_format(LOCAL_TIMESTAMP.to_owned())
         .with_timestamp_tz_format(TIMESTAMP.to_owned())
 });
+
+/// The columns of a batch such that Arrow can format them: it knows the zone `+00:00`, and `UTC` only with a time
+/// zone database.
+pub(crate) fn formattable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let fields: Fields = batch.schema_ref().fields().iter().map(with_offset).collect();
+    let columns = batch.columns().iter().zip(&fields).map(|(array, field)| match array.data_type() {
+        unchanged if unchanged == field.data_type() => Ok(array.clone()),
+        _ => arrow_cast::cast(array, field.data_type()),
+    });
+    RecordBatch::try_new(Arc::new(Schema::new(fields.clone())), columns.collect::<Result<_, _>>()?)
+}
+
+fn with_offset(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some(Arc::from("+00:00"))),
+        DataType::List(item) => DataType::List(with_offset(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(with_offset).collect()),
+        _ => return field.clone(),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
 
 /// The values of one column, by the way they are bound.
 pub(crate) enum Values<'a> {

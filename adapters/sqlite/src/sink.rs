@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
+use arrow_schema::ArrowError;
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection};
 use towpath_adapter_api::{
@@ -16,7 +17,7 @@ use towpath_record::schema::RESERVED_COLUMNS;
 use towpath_record::{Op, SchemaHash, StreamName};
 
 use crate::config::Config;
-use crate::encode::Values;
+use crate::encode::{Values, formattable};
 use crate::error::{SqliteError, refusal};
 use crate::table::{Delete, Target};
 use crate::{client, position};
@@ -126,15 +127,11 @@ impl Session {
     }
 
     fn write(&self, target: &Target, delivery: &Delivery) -> rusqlite::Result<Vec<Rejection>> {
-        let batch = &delivery.batch;
-        let schema = batch.schema_ref().fields();
-        let mut columns = schema
-            .iter()
-            .zip(batch.columns())
-            .skip(RESERVED_COLUMNS)
-            .map(|(field, array)| Values::new(field, array))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let unformattable = |error: ArrowError| rusqlite::Error::ToSqlConversionFailure(error.into());
+        let batch = formattable(&delivery.batch).map_err(unformattable)?;
+        let named = batch.schema_ref().fields().iter().zip(batch.columns());
+        let columns = named.skip(RESERVED_COLUMNS).map(|(field, array)| Values::new(field, array));
+        let mut columns = columns.collect::<Result<Vec<_>, _>>().map_err(unformattable)?;
         let mut writer = Writer {
             write: self.database.prepare_cached(&target.write)?,
             delete: match &target.delete {
