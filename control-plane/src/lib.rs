@@ -1,1 +1,10 @@
-//! The control plane: catalog, region log, ingest, routing and delivery.
+//! The control plane: decides where data may live, who gets it, and that it arrives once and in order.
+//!
+//! [`control`] knows the agents and tells them what to run; [`link`](self) speaks with them; `data` takes their
+//! frames into the region's log and delivers them along routes.
+
+pub mod config;
+pub mod control;
+pub mod http;
+mod link;
+mod data;

@@ -1,0 +1,12 @@
+//! Trust and control: who an agent is, and how it comes in.
+
+pub mod clock;
+mod os;
+pub mod identity;
+pub mod request;
+pub mod ca;
+pub mod server_certificate;
+pub mod verifier;
+pub mod tls;
+pub mod token;
+pub mod enrol;
