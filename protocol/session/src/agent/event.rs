@@ -85,7 +85,7 @@ pub enum AgentEvent<F> {
     },
     /// Frames of a lane may flow.
     LaneGranted(LaneGrant),
-    /// The cell does not take a lane now. The machine asks again by itself.
+    /// The cell does not take a lane now. [`AgentEvent::ChainWanted`] follows after a while.
     LaneRefused {
         /// The lane.
         lane: LaneId,
@@ -95,8 +95,14 @@ pub enum AgentEvent<F> {
         reason: String,
         /// What a person may do about it.
         remedy: String,
-        /// After how long the machine asks again.
+        /// After how long it is tried again.
         retry_in: Duration,
+    },
+    /// Open a lane that was refused again, with what is held of it now: answer with
+    /// [`super::AgentSession::open_lane`].
+    ChainWanted {
+        /// The lane.
+        lane: LaneId,
     },
     /// What is held of a lane does not go on where the log ends. The owner stops the source, discards what it
     /// holds, and opens the lane with no chain.

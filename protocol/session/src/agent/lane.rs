@@ -4,7 +4,7 @@
 //!             session open                LaneOpened, marks
 //!   Waiting ───────────────▶ Opening ───────────────────────▶ Streaming
 //!      ▲                        │ │                             │  │
-//!      └──── LaneRefused ───────┘ └──── inconsistent ──┐        │  │
+//!      ├──── LaneRefused ───────┘ └──── inconsistent ──┐        │  │
 //!      └──── LaneRefused ──────────────────────────────┼────────┘  │
 //!                                                      ▼           │
 //!            the owner opens it anew ◀────────────── Broken ◀──────┘
@@ -16,21 +16,23 @@ use towpath_record::{LaneId, Link, Mark};
 
 use super::event::LaneGrant;
 use crate::backoff::Backoff;
-use crate::chain::{Chain, Inconsistency, ORIGIN};
+use crate::chain::{Chain, Inconsistency};
 use crate::frame::Frame;
 use crate::outlet::Outlet;
 
 pub(super) struct Lane<F> {
     pub(super) id: LaneId,
-    /// What is held; absent when a new epoch is asked for.
+    /// What was held when the lane was asked for; absent when a new epoch is asked for.
     pub(super) chain: Option<Chain>,
+    /// The number of the newest frame that is held.
+    pub(super) newest: u64,
     pub(super) want_marks: bool,
     pub(super) backoff: Backoff,
     pub(super) state: State<F>,
 }
 
 pub(super) enum State<F> {
-    /// Not asked for: the session is not open yet, or the cell refused a moment ago.
+    /// Not asked for: the session is not open yet, or the cell refused and the owner will be asked what it holds.
     Waiting,
     /// Asked for.
     Opening(Opening),
@@ -78,10 +80,6 @@ impl<F> Lane<F> {
             State::Streaming(streaming) => Some(streaming.opening),
             State::Waiting | State::Broken => None,
         }
-    }
-
-    pub(super) fn tail(&self) -> u64 {
-        self.chain.and_then(|chain| chain.tail).unwrap_or(ORIGIN).seq
     }
 }
 
@@ -148,9 +146,9 @@ impl<F: Frame> Streaming<F> {
     }
 
     /// Takes the log's own last link; what it proves to be in the log, if anything new.
-    pub(super) fn acknowledge(&mut self, last: Link, tail: u64) -> Result<Option<Link>, Inconsistency> {
-        if last.seq > tail {
-            return Err(Inconsistency::LogAhead { held: tail, log: last.seq });
+    pub(super) fn acknowledge(&mut self, last: Link, newest: u64) -> Result<Option<Link>, Inconsistency> {
+        if last.seq > newest {
+            return Err(Inconsistency::LogAhead { held: newest, log: last.seq });
         }
         if last.seq > self.log_last.seq {
             self.log_last = last;

@@ -24,10 +24,11 @@ impl<F: Frame> AgentSession<F> {
     /// Opens a lane, as soon as the session is open: to go on with `chain`, or with none to ask for a new epoch.
     /// A lane that is open already is closed first.
     pub fn open_lane(&mut self, now: Instant, lane: &LaneId, chain: Option<Chain>, want_marks: bool) {
-        self.close_lane(now, lane);
-        let backoff = Backoff::new(self.config.backoff, self.seeds.u64(..));
-        let id = lane.clone();
-        self.lanes.insert(lane.clone(), Lane { id, chain, want_marks, backoff, state: State::Waiting });
+        self.end_lane(now, lane);
+        let known = self.lanes.remove(lane).map(|known| known.backoff);
+        let backoff = known.unwrap_or_else(|| Backoff::new(self.config.backoff, self.seeds.u64(..)));
+        let (id, newest) = (lane.clone(), chain.and_then(|chain| chain.tail).unwrap_or(ORIGIN).seq);
+        self.lanes.insert(id.clone(), Lane { id, chain, newest, want_marks, backoff, state: State::Waiting });
         if self.phase == Phase::Open {
             self.request_lane(now, lane);
         }
@@ -35,17 +36,14 @@ impl<F: Frame> AgentSession<F> {
 
     /// Closes a lane; what was shipped may still become durable.
     pub fn close_lane(&mut self, now: Instant, lane: &LaneId) {
-        if let Some(opening) = self.end_opening(lane) {
-            self.send(now, CloseLane { opening });
-        }
+        self.end_lane(now, lane);
         self.lanes.remove(lane);
     }
 
-    /// The spool holds this of a lane now: it grew, or was trimmed. What belongs to another epoch is ignored.
-    pub fn handle_spooled(&mut self, now: Instant, lane: &LaneId, chain: Chain) {
-        let Some(found) = self.lanes.get_mut(lane) else { return };
-        if found.chain.is_some_and(|known| known.epoch == chain.epoch) {
-            found.chain = Some(chain);
+    /// The spool durably holds frames of a lane up to this number.
+    pub fn handle_spooled(&mut self, now: Instant, lane: &LaneId, newest: u64) {
+        if let Some(found) = self.lanes.get_mut(lane) {
+            found.newest = found.newest.max(newest);
             self.pump(now, lane);
         }
     }
@@ -193,11 +191,10 @@ impl<F: Frame> AgentSession<F> {
                 return self.break_lane(now, id, cause);
             }
         };
-        lane.chain.get_or_insert(Chain::granted(grant.epoch, grant.last));
-        lane.want_marks = false;
+        lane.newest = lane.newest.max(after.seq);
         lane.backoff.handle_success(now);
         // Where the log ends before our tail, only the frame behind that place can prove that it is our chain.
-        let on_trust = !grant.fresh && after.seq < lane.tail();
+        let on_trust = !grant.fresh && after.seq < lane.newest;
         let durable = grant.last.filter(|_| !grant.fresh && !on_trust);
         let streaming = Streaming::new(number, window, grant.epoch, after, on_trust);
         lane.state = State::Streaming(Box::new(streaming));
@@ -222,7 +219,7 @@ impl<F: Frame> AgentSession<F> {
     pub(super) fn on_ack(&mut self, now: Instant, ack: Ack) -> Result<(), Violation> {
         let Some(id) = self.lane_of(ack.opening)? else { return Ok(()) };
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-        let tail = lane.tail();
+        let newest = lane.newest;
         let State::Streaming(streaming) = &mut lane.state else {
             return Err(Violation::Unexpected { message: "Ack", when: "before the lane was opened" });
         };
@@ -230,7 +227,7 @@ impl<F: Frame> AgentSession<F> {
             .settle(ack.through)
             .map_err(|_| Violation::AckUnsent { opening: ack.opening, through: ack.through })?;
         let last = ack.last.map_or(ORIGIN, Into::into);
-        match streaming.acknowledge(last, tail) {
+        match streaming.acknowledge(last, newest) {
             Ok(proved) => {
                 self.prove(&id, proved);
                 self.pump(now, &id);
@@ -247,7 +244,7 @@ impl<F: Frame> AgentSession<F> {
     /// Moves what can move: frames to the transport, fetches into the queue.
     fn pump(&mut self, now: Instant, id: &LaneId) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        let tail = lane.tail();
+        let newest = lane.newest;
         let State::Streaming(streaming) = &mut lane.state else { return };
         let mut broken = None;
         loop {
@@ -282,7 +279,7 @@ impl<F: Frame> AgentSession<F> {
         if let Some(cause) = broken {
             return self.break_lane(now, id, cause);
         }
-        if !streaming.queued && streaming.outlet.wants_frame() && streaming.next_seq() <= tail {
+        if !streaming.queued && streaming.outlet.wants_frame() && streaming.next_seq() <= newest {
             streaming.queued = true;
             self.fetch_queue.push_back(streaming.opening);
             self.dispatch_fetches();
@@ -309,12 +306,16 @@ impl<F: Frame> AgentSession<F> {
     }
 
     fn break_lane(&mut self, now: Instant, id: &LaneId, cause: Inconsistency) {
-        if let Some(opening) = self.end_opening(id) {
-            self.send(now, CloseLane { opening });
-        }
+        self.end_lane(now, id);
         if let Some(lane) = self.lanes.get_mut(id) {
             lane.state = State::Broken;
             self.events.push_back(AgentEvent::LaneBroken { lane: id.clone(), cause });
+        }
+    }
+
+    fn end_lane(&mut self, now: Instant, id: &LaneId) {
+        if let Some(opening) = self.end_opening(id) {
+            self.send(now, CloseLane { opening });
         }
     }
 

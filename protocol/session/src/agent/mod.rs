@@ -84,7 +84,7 @@ enum AgentTimer {
     Heartbeat,
     /// Nothing was heard for too long: the cell is taken for dead.
     PeerSilent,
-    /// A lane that was refused is asked for again.
+    /// A lane that was refused may be asked for again.
     Reopen(LaneId),
     /// Deliveries wait for a schema that never came.
     SchemaMissing(SchemaHash),
@@ -204,7 +204,7 @@ impl<F: Frame> AgentSession<F> {
                 AgentTimer::PeerSilent => {
                     self.close_by_us(now, GoodbyeCode::Silent, "the control plane fell silent", "");
                 }
-                AgentTimer::Reopen(lane) => self.request_lane(now, &lane),
+                AgentTimer::Reopen(lane) => self.events.push_back(AgentEvent::ChainWanted { lane }),
                 AgentTimer::SchemaMissing(hash) => self.violated(now, &Violation::SchemaMissing(hash)),
             }
         }

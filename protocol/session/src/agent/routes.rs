@@ -30,14 +30,16 @@ pub(super) struct Route<F> {
 }
 
 impl<F: Frame> AgentSession<F> {
-    /// The sink of a binding is open and durably holds everything up to `checkpoint`.
-    pub fn route_ready(&mut self, now: Instant, binding: u32, checkpoint: Option<LogOffset>) {
+    /// The sink of a binding is open and durably holds everything up to `checkpoint`, a place in a log.
+    pub fn route_ready(&mut self, now: Instant, binding: u32, checkpoint: Option<(LogId, LogOffset)>) {
         let window_bytes = self.config.route_window_bytes;
         let Some(route) = self.routes.get_mut(&binding) else { return };
         route.inlet = Some(Inlet::new(window_bytes));
-        route.last = checkpoint.unwrap_or_default();
-        let log = ids::to_bytes(route.log.as_bytes());
-        let checkpoint = checkpoint.map(|offset| Checkpoint { log, offset: offset.0 });
+        // Offsets of another log say nothing of this one.
+        let here = checkpoint.filter(|(log, _)| *log == route.log);
+        route.last = here.map_or(LogOffset::default(), |(_, offset)| offset);
+        let checkpoint = checkpoint
+            .map(|(log, offset)| Checkpoint { log: ids::to_bytes(log.as_bytes()), offset: offset.0 });
         self.send(now, RouteReady { binding, checkpoint, window_bytes });
     }
 

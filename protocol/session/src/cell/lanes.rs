@@ -132,7 +132,7 @@ impl<F: Frame> CellSession<F> {
             self.refuse_lane(now, opening, LaneFault::Limit, &reason, "assign some sources to another agent");
             return Ok(());
         }
-        let chain = open.chain.clone().map(Into::into);
+        let chain = open.chain.map(Into::into);
         let requested = LaneOpening { opening, lane: id, chain, want_marks: open.want_marks };
         self.events.push_back(CellEvent::LaneRequested(requested));
         Ok(())

@@ -9,7 +9,7 @@ use towpath_record::{LaneId, Link, LogOffset, SchemaHash};
 
 use super::frame::{Body, SimFrame};
 use super::network::{Stream, ToAgent, ToCell};
-use super::world::{Action, LANES, RECORDS, World, mark_of};
+use super::world::{Action, LANES, LOG, RECORDS, World, mark_of};
 use crate::agent::{AgentConfig, AgentEvent, AgentSession, AgentTransmit, LaneGrant};
 use crate::backoff::{Backoff, BackoffConfig};
 use crate::chain::{Chain, ORIGIN};
@@ -185,8 +185,9 @@ impl World {
                 && let Some(chain) = &mut lane.chain
             {
                 chain.tail = lane.sealed;
+                let newest = lane.sealed.unwrap_or(ORIGIN).seq;
                 if let Some((_, session)) = &mut machine.link {
-                    session.handle_spooled(now, id, *chain);
+                    session.handle_spooled(now, id, newest);
                 }
             }
         }
@@ -244,7 +245,7 @@ impl World {
         let sink = &mut self.machines[index].sink;
         sink.binding = Some(binding);
         sink.applied.clear();
-        let checkpoint = sink.rows.last().map(|(offset, _)| *offset);
+        let checkpoint = sink.rows.last().map(|(offset, _)| (LOG, *offset));
         self.with_agent(conn, |session| session.route_ready(now, binding, checkpoint));
     }
 
@@ -310,14 +311,11 @@ impl World {
     fn agent_event(&mut self, index: usize, conn: u32, event: AgentEvent<SimFrame>) {
         match event {
             AgentEvent::LaneGranted(grant) => self.lane_granted(index, &grant),
+            AgentEvent::ChainWanted { lane } => self.open_lane(index, &lane),
             AgentEvent::LaneBroken { lane, .. } => {
-                let now = self.instant();
                 let at = self.lane_index(&lane);
                 self.machines[index].lanes[at].discard();
-                let marks = self.rng.bool();
-                if let Some((_, session)) = &mut self.machines[index].link {
-                    session.open_lane(now, &lane, None, marks);
-                }
+                self.open_lane(index, &lane);
             }
             AgentEvent::FetchFrame { opening, lane, seq } => {
                 let lane = self.lane_index(&lane);
@@ -350,6 +348,14 @@ impl World {
             | AgentEvent::RejectionsStored { .. }
             | AgentEvent::Renewed { .. }
             | AgentEvent::RenewalRefused { .. } => {}
+        }
+    }
+
+    fn open_lane(&mut self, index: usize, id: &LaneId) {
+        let (now, at, marks) = (self.instant(), self.lane_index(id), self.rng.bool());
+        let machine = &mut self.machines[index];
+        if let Some((_, session)) = &mut machine.link {
+            session.open_lane(now, id, machine.lanes[at].chain, marks);
         }
     }
 
@@ -396,19 +402,16 @@ impl World {
 
     /// Trims the spool, which is right only when the log durably holds these very frames.
     fn lane_acknowledged(&mut self, index: usize, id: &LaneId, link: Link) {
-        let now = self.instant();
         let at = self.lane_index(id);
-        let machine = &mut self.machines[index];
-        let lane = &mut machine.lanes[at];
+        let lane = &mut self.machines[index].lanes[at];
         while let Some(frame) = lane.spool.pop_front_if(|frame| frame.link().seq <= link.seq) {
             if !self.cell.log.holds(id, frame.link()) {
                 return self
                     .fail(format!("frame {} of lane {id} was trimmed and is not in the log", frame.link()));
             }
         }
-        if let (Some(chain), Some((_, session))) = (&mut lane.chain, &mut machine.link) {
+        if let Some(chain) = &mut lane.chain {
             chain.first = chain.first.max(link.seq + 1);
-            session.handle_spooled(now, id, *chain);
         }
     }
 

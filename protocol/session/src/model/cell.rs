@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use towpath_proto::link::{GoodbyeCode, LaneFault};
-use towpath_record::{LogId, LogOffset, Position, RouteId, SchemaHash, SinkId};
+use towpath_record::{LogOffset, Position, RouteId, SchemaHash, SinkId};
 
 use super::frame::SimFrame;
 use super::log::{Appended, Log};
 use super::network::{Stream, ToAgent, ToCell};
-use super::world::{Action, World, mark_of, offset_after};
+use super::world::{Action, LOG, World, mark_of, offset_after};
 use crate::cell::{CellEvent, CellSession, CellTransmit};
 use crate::frame::Frame;
 
@@ -185,9 +185,8 @@ impl World {
                 }
                 let Some(session) = self.cell.sessions.get_mut(&conn) else { return };
                 session.welcome(now, 0);
-                let ids =
-                    (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]), LogId::from_bytes([3; 16]));
-                session.bind_route(now, ids.0, 0, ids.1, ids.2);
+                let (route, sink) = (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]));
+                session.bind_route(now, route, 0, sink, LOG);
             }
             CellEvent::LaneRequested(asked) => {
                 if self.chance(5) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use towpath_record::{LaneId, LogOffset, Mark, RegionName, SchemaHash, SourceId};
+use towpath_record::{LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SourceId};
 
 use super::agent::Machine;
 use super::cell::CellProcess;
@@ -18,6 +18,9 @@ use crate::cell::{CellConfig, CellSession};
 pub(super) const RECORDS: u64 = 24;
 /// How many lanes each agent has.
 pub(super) const LANES: usize = 2;
+
+/// The one log there is.
+pub(super) const LOG: LogId = LogId::from_bytes([3; 16]);
 
 /// Something that will happen.
 #[derive(Debug)]
