@@ -24,25 +24,27 @@ const PUT: u8 = 1;
 const REMOVE: u8 = 2;
 const PREFIX_BYTES: usize = 5;
 
+/// Under this size a journal is not worth compacting. Opening reads it all, so it stays small.
+const WORTH_COMPACTING_BYTES: u64 = 4 << 20;
+
 /// A durable map with all values in memory.
 #[derive(Debug)]
 pub struct Journal<S: Storage = DiskStorage> {
     log: SegmentLog<S>,
-    segment_bytes: u64,
+    worth_compacting_bytes: u64,
     values: BTreeMap<Vec<u8>, Vec<u8>>,
     live_bytes: u64,
 }
 
 impl<S: Storage> Journal<S> {
-    /// Opens the journal in `dir`, creating it if it is not there. `config.segment_bytes` is also the size under which
-    /// it is not worth compacting.
+    /// Opens the journal in `dir`, creating it if it is not there.
     ///
     /// # Errors
     /// As [`SegmentLog::open`], or the log holds something that no release up to this one writes into a journal.
     pub fn open(storage: S, dir: &Path, config: Config) -> Result<(Self, Recovery), OpenError> {
-        let segment_bytes = config.segment_bytes;
+        let worth_compacting_bytes = config.segment_bytes.min(WORTH_COMPACTING_BYTES);
         let (log, recovery) = SegmentLog::open(storage, dir, config)?;
-        let mut journal = Self { log, segment_bytes, values: BTreeMap::new(), live_bytes: 0 };
+        let mut journal = Self { log, worth_compacting_bytes, values: BTreeMap::new(), live_bytes: 0 };
         journal.load()?;
         Ok((journal, recovery))
     }
@@ -95,7 +97,7 @@ impl<S: Storage> Journal<S> {
     /// As [`SegmentLog::sync`]. After [`AppendError::Poisoned`] nothing is acknowledged until [`Journal::reopen`].
     pub fn sync(&mut self) -> Result<(), AppendError> {
         self.log.sync()?;
-        let wasteful = self.log.bytes() > self.segment_bytes.max(2 * self.live_bytes);
+        let wasteful = self.log.bytes() > self.worth_compacting_bytes.max(2 * self.live_bytes);
         if wasteful && self.has_room_to_compact() {
             self.compact()?;
         }
@@ -115,7 +117,9 @@ impl<S: Storage> Journal<S> {
 
     fn has_room_to_compact(&self) -> bool {
         let view = self.log.view();
-        view.storage.free_bytes(view.dir()).is_ok_and(|free| free > 2 * self.live_bytes + self.segment_bytes)
+        view.storage
+            .free_bytes(view.dir())
+            .is_ok_and(|free| free > 2 * self.live_bytes + self.worth_compacting_bytes)
     }
 
     fn compact(&mut self) -> Result<(), AppendError> {

@@ -228,14 +228,19 @@ impl<S: Storage> SegmentLog<S> {
         self.trim_before(next)
     }
 
-    /// After [`AppendError::Poisoned`]: takes back what is not known to be durable, and goes on from there.
+    /// Takes back what is not known to be durable and goes on from there: after [`AppendError::Poisoned`], or whenever
+    /// records that were appended and not synced are unwanted.
     ///
     /// # Errors
-    /// The disk still refuses; the log stays as it is and this can be tried again.
+    /// The disk still refuses; the log is poisoned and this can be tried again.
     pub fn reopen(&mut self) -> Result<(), AppendError> {
         let (first, durable) = self.view.read(|s| (s.active.first, s.active.durable));
         let path = FileKind::Segment.path(&self.view.dir, first);
-        self.settle_poison(&path, durable).map_err(AppendError::Poisoned)?;
+        if let Err(fault) = self.settle_poison(&path, durable) {
+            // What is written and not durable is still there, so nothing may be appended behind it.
+            self.poison = Some(fault.clone());
+            return Err(AppendError::Poisoned(fault));
+        }
         self.view.update(|state| {
             let active = &mut state.active;
             active.records -= active.written.next - durable.next;

@@ -33,7 +33,7 @@ fn filled(random: &mut fastrand::Rng) -> Result<(SimulatedStorage, Vec<Vec<u8>>)
     let storage = SimulatedStorage::default();
     let (mut log, _) = open(&storage)?;
     let payloads: Vec<Vec<u8>> =
-        (0..40).map(|_| (0..random.usize(0..60)).map(|_| random.u8(..)).collect()).collect();
+        (0..16).map(|_| (0..random.usize(0..60)).map(|_| random.u8(..)).collect()).collect();
     for payload in &payloads {
         let done = log.append(&[payload]).and_then(|_| log.sync());
         done.map_err(|error| format!("cannot be filled: {error}"))?;
