@@ -1,3 +1,86 @@
-//! Whole-system tests, simulations and benches over one harness.
+//! Benches: ours and the yardsticks in turn, in one run, on one machine.
+//!
+//! Machines vary, so a figure is a ratio within a run. Each bench prints a table, writes its figures as JSON, and
+//! renews `docs/benchmarks.md` and its plot when asked to.
+#![expect(clippy::print_stdout, reason = "a command for people")]
 
-fn main() {}
+mod measure;
+mod report;
+mod plot;
+mod machine;
+mod certificates;
+mod peers;
+mod yardstick;
+mod ours;
+mod files;
+mod idle;
+mod link;
+mod sink;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// Measures Towpath beside its yardsticks.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A1: files to the durable region log, and on to a file sink; beside rsyslog, syslog-ng, zstd and the bare disk.
+    Files(Options),
+    /// A2: sizes of the agent: binary, memory at rest, time to connect.
+    Idle(Options),
+    /// A3: sealed frames from the spool to durable in the region log; beside bare quinn.
+    Link(Options),
+    /// A4: the region log to SQLite, PostgreSQL and Parquet; beside their own importers.
+    Sink(Options),
+    /// Sends bytes over bare quinn; the yardstick of `link` runs it as a process of its own.
+    #[command(hide = true)]
+    QuinnSend(link::quinn::Send),
+    /// Receives them.
+    #[command(hide = true)]
+    QuinnReceive(link::quinn::Receive),
+}
+
+/// What every bench takes.
+#[derive(Args, Clone, Debug)]
+struct Options {
+    /// Size of the data, in MiB.
+    #[arg(long, default_value_t = 1024)]
+    mib: u64,
+    /// Size of the data for the peers that are an order of magnitude slower, in MiB. Their figures are rates.
+    #[arg(long, default_value_t = 64)]
+    peer_mib: u64,
+    /// Seed of the data.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How often each is measured; the median is told.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Folder of `benchmarks.md`, to be renewed with the figures.
+    #[arg(long)]
+    docs: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    towpath_tests::api::install_provider();
+    let (options, figures) = match Command::parse().bench {
+        Bench::Files(options) => (options.clone(), files::run(&options).await?),
+        Bench::Idle(options) => (options.clone(), idle::run(&options).await?),
+        Bench::Link(options) => (options.clone(), link::run(&options).await?),
+        Bench::Sink(options) => (options.clone(), sink::run(&options).await?),
+        Bench::QuinnSend(send) => return send.run().await,
+        Bench::QuinnReceive(receive) => return receive.run().await,
+    };
+    println!("{figures}\n{}", serde_json::to_string_pretty(&figures)?);
+    if let Some(docs) = &options.docs {
+        report::renew(docs, &figures)?;
+    }
+    Ok(())
+}
