@@ -119,7 +119,7 @@ pub enum AppendError {
 
 /// A range of records that were acknowledged once and can no longer be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("records {from} to {} are lost: {reason} (`{}`{})", to - 1, file.display(), at(*offset))]
+#[error("records {from} to {} are lost: {}", to - 1, self.cause())]
 pub struct LostRange {
     /// The first lost index.
     pub from: u64,
@@ -131,6 +131,13 @@ pub struct LostRange {
     pub offset: Option<u64>,
     /// What is wrong there.
     pub reason: String,
+}
+
+impl LostRange {
+    /// What is wrong, in which file and where.
+    pub fn cause(&self) -> String {
+        format!("{} (`{}`{})", self.reason, self.file.display(), at(self.offset))
+    }
 }
 
 fn at(offset: Option<u64>) -> String {

@@ -182,10 +182,20 @@ impl<S: Storage> SegmentLog<S> {
     /// As [`SegmentLog::append`].
     pub fn roll(&mut self) -> Result<(), AppendError> {
         let next = self.sync()?;
-        if self.view.read(|state| state.active.records == 0) {
-            return Ok(());
-        }
-        let (file, header) = self.begin_segment(next)?;
+        if self.view.read(|state| state.active.records == 0) { Ok(()) } else { self.roll_to(next) }
+    }
+
+    /// Leaves out the numbers before this index, because they are known to have been given: by a copy of this log that
+    /// was ahead, or to records that a damaged end has lost. Readers find them lost. Does nothing if the log is there.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::append`].
+    pub fn advance_to(&mut self, index: u64) -> Result<(), AppendError> {
+        if self.sync()? < index { self.roll_to(index) } else { Ok(()) }
+    }
+
+    fn roll_to(&mut self, first: u64) -> Result<(), AppendError> {
+        let (file, header) = self.begin_segment(first)?;
         let state = Active::begin(header);
         let (sealed, sparse) = self.view.update(|all| {
             let old = std::mem::replace(&mut all.active, state);
@@ -236,7 +246,7 @@ impl<S: Storage> SegmentLog<S> {
     pub fn reopen(&mut self) -> Result<(), AppendError> {
         let (first, durable) = self.view.read(|s| (s.active.first, s.active.durable));
         let path = FileKind::Segment.path(&self.view.dir, first);
-        if let Err(fault) = self.settle_poison(&path, durable) {
+        if let Err(fault) = self.settle_poison(&path, first, durable) {
             // What is written and not durable is still there, so nothing may be appended behind it.
             self.poison = Some(fault.clone());
             return Err(AppendError::Poisoned(fault));
@@ -252,11 +262,15 @@ impl<S: Storage> SegmentLog<S> {
         Ok(())
     }
 
-    fn settle_poison(&mut self, path: &Path, durable: Tail) -> Result<(), StorageFault> {
+    fn settle_poison(&mut self, path: &Path, active: u64, durable: Tail) -> Result<(), StorageFault> {
         // A successor whose birth failed must not come back after a power cut.
-        let successor = FileKind::Segment.path(&self.view.dir, self.next_index());
-        if successor != path {
-            remove_if_there(&self.view.storage, &successor).blame("remove", &successor)?;
+        for name in self.view.storage.list(&self.view.dir).blame("list", &self.view.dir)? {
+            if let Some((first, FileKind::Segment)) = FileKind::parse(&name) {
+                let successor = FileKind::Segment.path(&self.view.dir, first);
+                if first > active {
+                    remove_if_there(&self.view.storage, &successor).blame("remove", &successor)?;
+                }
+            }
         }
         self.view.storage.sync_dir(&self.view.dir).blame("sync", &self.view.dir)?;
         let file = self.view.storage.open(path).blame("open", path)?;

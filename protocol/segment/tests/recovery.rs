@@ -217,6 +217,24 @@ fn a_segment_that_was_never_born_is_removed_and_numbers_before_it_stay_taken() {
 }
 
 #[test]
+fn numbers_that_are_known_to_be_given_are_left_out_and_found_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    let (mut log, _) = open(dir.path());
+    log.advance_to(2).unwrap();
+    assert_eq!(log.next_index(), 4, "the log went back");
+    log.advance_to(8).unwrap();
+    log.advance_to(9).unwrap();
+    assert_eq!(log.append(&[&payload(9)]).unwrap(), 9);
+    log.sync().unwrap();
+    assert_eq!(read_all(&log), (vec![1, 2, 3, 9], vec![(4, 8), (8, 9)]));
+    drop(log);
+    let (log, recovery) = open(dir.path());
+    assert_eq!(recovery.lost.iter().map(|lost| (lost.from, lost.to)).collect::<Vec<_>>(), [(4, 8), (8, 9)]);
+    assert_eq!((read_all(&log).0, log.next_index()), (vec![1, 2, 3, 9], 10));
+}
+
+#[test]
 fn a_quarantine_that_was_interrupted_is_completed() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 25);
