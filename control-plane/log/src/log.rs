@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use towpath_record::{
     LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, StreamSchema, dead_letter,
 };
-use towpath_segment::{Config, DiskStorage, LogView, Recovery, SegmentLog};
+use towpath_segment::{Config, DiskStorage, LogView, LostRange, Recovery, SegmentLog};
 
 use crate::book::Book;
 use crate::chain::LaneState;
@@ -88,7 +88,11 @@ impl RegionLog {
         let identity = identity(dir, &config.region)?;
         let book = Book::open(&dir.join("book"))?;
         let segments = Config { segment_bytes: config.segment_bytes, ..Config::default() };
-        let (log, recovery) = SegmentLog::open(DiskStorage, &dir.join("frames"), segments)?;
+        let (mut log, mut recovery) = SegmentLog::open(DiskStorage, &dir.join("frames"), segments)?;
+        let checkpoint = book.checkpoint()?;
+        if let Some(lost) = leave_out(&mut log, checkpoint)? {
+            recovery.lost.push(lost);
+        }
         let mut shared = Shared {
             lanes: book.lanes()?,
             totals: book.totals()?,
@@ -96,7 +100,7 @@ impl RegionLog {
             schemas: book.schemas()?,
         };
         shared.schemas.insert(dead_letter::schema().hash(), dead_letter::schema().clone());
-        let frames_read = catch_up(&mut shared, &log, book.checkpoint()?)?;
+        let frames_read = catch_up(&mut shared, &log, checkpoint)?;
         let (head_sender, head) = watch::channel(LogOffset(log.next_index()));
         let (commands, receiver) = mpsc::channel(QUEUE);
         let shared = Arc::new(RwLock::new(shared));
@@ -147,6 +151,18 @@ impl RegionLog {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Append { frames, answer }).await.map_err(|_| AppendError::Closed)?;
         answered.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// Leaves out the offsets before this one, if the log has not come that far: someone knows of frames there that the
+    /// log lost or, restored from an older copy, never had. New frames must not take their offsets, because whoever has
+    /// passed them would not see the new ones. Readers find them lost.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn skip_to(&self, next: LogOffset) -> Result<(), LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::SkipTo { next, answer }).await?;
+        answered.await.map_err(|_| LogError::Closed)?
     }
 
     /// Where a lane stands.
@@ -290,6 +306,24 @@ impl Drop for Inner {
             drop(thread.join());
         }
     }
+}
+
+/// Leaves out the offsets that the book knows to have been given and the log has lost.
+fn leave_out(log: &mut SegmentLog<DiskStorage>, known: LogOffset) -> Result<Option<LostRange>, LogError> {
+    let next = log.next_index();
+    if next >= known.0 {
+        return Ok(None);
+    }
+    log.advance_to(known.0)?;
+    let lost = LostRange {
+        from: next,
+        to: known.0,
+        file: log.view().dir().to_owned(),
+        offset: None,
+        reason: "the book knows of frames that the log no longer holds".to_owned(),
+    };
+    tracing::error!(%lost, "frames of the region log are lost");
+    Ok(Some(lost))
 }
 
 /// Reads the frames after the book's checkpoint.

@@ -53,7 +53,7 @@ impl LogReader {
             segment::ReadError::Lost(lost) => ReadError::Lost {
                 from: LogOffset(lost.from),
                 to: LogOffset(lost.to.saturating_sub(1)),
-                reason: lost.reason,
+                reason: lost.cause(),
             },
             segment::ReadError::Storage(fault) => ReadError::Disk(fault),
         })?;

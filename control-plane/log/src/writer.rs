@@ -51,6 +51,10 @@ pub(crate) enum Command {
         lane: LaneId,
         answer: Answer<Vec<Mark>, LogError>,
     },
+    SkipTo {
+        next: LogOffset,
+        answer: Answer<(), LogError>,
+    },
     PutSchema {
         schema: StreamSchema,
         answer: Answer<(), LogError>,
@@ -127,6 +131,7 @@ impl Writer {
             }
             Command::Grant { lane, above, answer } => drop(answer.send(self.grant(lane, above))),
             Command::Marks { lane, answer } => drop(answer.send(Ok(self.book.marks(&lane)))),
+            Command::SkipTo { next, answer } => drop(answer.send(self.skip_to(next))),
             Command::PutSchema { schema, answer } => drop(answer.send(self.put_schema(schema))),
             Command::Retain { retention, now_us, pinned, answer } => {
                 drop(answer.send(retention::enforce(self, &retention, now_us, pinned)));
@@ -241,6 +246,12 @@ impl Writer {
         self.book.sync()?;
         self.shared.write().lanes.insert(lane, state.clone());
         Ok(state)
+    }
+
+    fn skip_to(&mut self, next: LogOffset) -> Result<(), LogError> {
+        self.log.advance_to(next.0)?;
+        self.head.send_replace(LogOffset(self.log.durable_index()));
+        Ok(())
     }
 
     fn put_schema(&mut self, schema: StreamSchema) -> Result<(), LogError> {

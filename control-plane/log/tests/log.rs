@@ -1,5 +1,7 @@
 //! What the region log promises, through its public face.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -216,4 +218,50 @@ async fn a_log_is_not_opened_for_another_region() {
     let other = LogConfig { region: RegionName::new("eu").unwrap(), segment_bytes: 4 << 10 };
     let refused = RegionLog::open(dir.path(), &other).err().unwrap().to_string();
     assert!(refused.contains("belongs to region main, not eu"), "{refused}");
+}
+
+#[tokio::test]
+async fn offsets_of_frames_that_the_disk_lost_are_not_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.grant_epoch(lane(1), 0).await.unwrap();
+    let frames = chain(&lane(1), 1, None, 12);
+    log.append(frames[..11].to_vec()).await.unwrap();
+    drop(log);
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("frames"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "seg"))
+        .collect();
+    segments.sort();
+    let last = segments.pop().unwrap();
+    let bytes = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &bytes[..bytes.len() - 1]).unwrap();
+
+    let config = LogConfig { region: RegionName::main(), segment_bytes: 4 << 10 };
+    let (log, recovered) = RegionLog::open(dir.path(), &config).unwrap();
+    assert_eq!(
+        recovered.segments.lost.iter().map(|lost| (lost.from, lost.to)).collect::<Vec<_>>(),
+        [(11, 12)]
+    );
+    assert_eq!(log.append(frames[11..].to_vec()).await.unwrap(), [Outcome::Appended(LogOffset(12))]);
+    let mut reader = log.reader(LogOffset(11));
+    assert!(matches!(reader.next_now(), Err(ReadError::Lost { from: LogOffset(11), to: LogOffset(11), .. })));
+    assert_eq!(reader.next_now().unwrap().unwrap().frame, frames[11]);
+}
+
+#[tokio::test]
+async fn a_log_restored_from_an_older_copy_leaves_out_the_offsets_that_others_have_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.grant_epoch(lane(1), 0).await.unwrap();
+    let frames = chain(&lane(1), 1, None, 3);
+    log.append(frames[..2].to_vec()).await.unwrap();
+    log.skip_to(LogOffset(2)).await.unwrap();
+    assert_eq!(log.status().next, LogOffset(3), "the log went back");
+    log.skip_to(LogOffset(9)).await.unwrap();
+    assert_eq!(log.append(frames[2..].to_vec()).await.unwrap(), [Outcome::Appended(LogOffset(9))]);
+    let mut reader = log.reader(LogOffset(3));
+    assert!(matches!(reader.next_now(), Err(ReadError::Lost { from: LogOffset(3), to: LogOffset(8), .. })));
+    assert_eq!(reader.next_now().unwrap().unwrap().offset, LogOffset(9));
 }

@@ -246,3 +246,20 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_log_is_reopened() {
     eager.seek(4);
     (4..=5).for_each(|index| assert_next(&mut eager, index));
 }
+
+#[test]
+fn a_reopening_that_fails_leaves_the_log_poisoned() {
+    let storage = SimulatedStorage::default();
+    let (mut log, _) = SegmentLog::open(storage.clone(), Path::new("/log"), small()).unwrap();
+    fill(&mut log, 1);
+    log.append(&[b"unwanted"]).unwrap();
+    storage.set_faults(Faults { fail_sync: Some(storage.syncs() + 1), ..Faults::default() });
+    assert!(matches!(log.reopen(), Err(AppendError::Poisoned(_))));
+    assert!(
+        matches!(log.append(&[&payload(2)]), Err(AppendError::Poisoned(_))),
+        "it went on behind what is unwanted"
+    );
+    log.reopen().unwrap();
+    fill(&mut log, 1);
+    assert_eq!(log.view().get(2).unwrap().unwrap(), payload(2));
+}
