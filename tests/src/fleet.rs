@@ -99,7 +99,7 @@ impl Fleet {
     /// # Errors
     /// It was refused or did not come up.
     pub async fn add_agent(&mut self, name: &str, port: u16) -> Result<()> {
-        self.apply(&Documents::new().with("Site", name, serde_json::json!({}))).await?;
+        self.apply(&Documents::new().with("Site", name, &serde_json::json!({}))).await?;
         let token = self.api().create_token(name).await?;
         let mut agent = Agent::new(name, &self.binaries, self.path(), &self.plan)?;
         agent.enrol(port, &token)?;

@@ -18,7 +18,7 @@ impl Documents {
 
     /// Adds a resource.
     #[must_use]
-    pub fn with(mut self, kind: &str, name: &str, spec: Value) -> Self {
+    pub fn with(mut self, kind: &str, name: &str, spec: &Value) -> Self {
         self.0.push(json!({
             "apiVersion": "towpath/v1", "kind": kind, "metadata": { "name": name }, "spec": spec,
         }));
@@ -28,14 +28,14 @@ impl Documents {
     /// Adds a source of whole files that reads these feeds from a folder, quick enough for tests.
     #[must_use]
     pub fn with_file_source(self, name: &str, agent: &str, folder: &Path, feeds: &[Feed]) -> Self {
-        self.with("Source", name, file_source(agent, folder, feeds))
+        self.with("Source", name, &file_source(agent, folder, feeds))
     }
 
     /// Adds a SQLite sink that keeps every row it is given.
     #[must_use]
     pub fn with_sqlite_sink(self, name: &str, agent: &str, database: &Path) -> Self {
         let config = json!({ "path": database, "mode": "append" });
-        self.with("Sink", name, json!({ "agent": agent, "adapter": "sqlite", "config": config }))
+        self.with("Sink", name, &json!({ "agent": agent, "adapter": "sqlite", "config": config }))
     }
 
     /// Adds a file sink whose files are finished soon.
@@ -43,7 +43,7 @@ impl Documents {
     pub fn with_file_sink(self, name: &str, agent: &str, folder: &Path, format: &str) -> Self {
         let config =
             json!({ "path": folder, "format": format, "roll": { "bytes": "256KiB", "every": "300ms" } });
-        self.with("Sink", name, json!({ "agent": agent, "adapter": "file", "config": config }))
+        self.with("Sink", name, &json!({ "agent": agent, "adapter": "file", "config": config }))
     }
 
     /// Adds a route of all streams of the feeds to a sink.
@@ -54,7 +54,7 @@ impl Documents {
         let spec = json!({
             "streams": ["erp.*"], "sink": sink, "from": "earliest", "retry": retry, "breaker": breaker,
         });
-        self.with("Route", name, spec)
+        self.with("Route", name, &spec)
     }
 
     /// The documents as one YAML text.

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::account::{Account, Faults};
 use crate::data::{DropFile, Feed, Generator, Mix};
-use crate::fleet::{Fleet, Plan};
+use crate::fleet::{Fleet, PATIENCE, Plan};
 use crate::proxy::Proxy;
 use crate::resources::Documents;
 use crate::sinks::{FileReader, SqliteReader};
-use crate::wait::wait_while_moving;
+use crate::wait::{wait_until, wait_while_moving};
 
 /// The agent that reads.
 pub const PLANT: &str = "plant";
@@ -232,11 +232,19 @@ impl Scene {
         Ok(all)
     }
 
-    /// Checks that every dropped file was put away after its rows were durable.
+    /// Waits until every dropped file was put away, which is done when its rows are durable in the region log.
     ///
     /// # Errors
-    /// A file still lies in its drop folder, or the archive has fewer.
-    pub fn check_archived(&self) -> Result<()> {
+    /// A file still lies in its drop folder after a long time, or the archive has fewer than were dropped.
+    pub async fn wait_archived(&self) -> Result<()> {
+        let put_away = async || Ok(self.check_archived().ok());
+        match wait_until("every file is put away", PATIENCE, put_away).await {
+            Ok(()) => Ok(()),
+            Err(_) => self.check_archived().with_context(|| self.fleet.post_mortem()),
+        }
+    }
+
+    fn check_archived(&self) -> Result<()> {
         let mut archived = 0;
         for folder in ["drop/erp", "drop/wms"] {
             let folder = self.fleet.join(folder);

@@ -52,7 +52,7 @@ async fn add_sources(ours: &Ours) -> Result<()> {
             json!({ "include": ["*.csv"], "stream": format!("quiet.s{index}"), "format": { "csv": {} } });
         let config = json!({ "path": folder, "files": [rule] });
         let spec = json!({ "agent": PLANT, "adapter": "file", "config": config });
-        documents = documents.with("Source", &format!("quiet-{index}"), spec);
+        documents = documents.with("Source", &format!("quiet-{index}"), &spec);
     }
     ours.fleet.apply(&documents).await
 }

@@ -55,7 +55,7 @@ impl Ours {
         let config =
             json!({ "path": folder, "files": [rule], "ready": { "stable_for": "10ms" }, "rescan": "1s" });
         let spec = json!({ "agent": PLANT, "adapter": "file", "config": config });
-        self.fleet.apply(&Documents::new().with("Source", name, spec)).await?;
+        self.fleet.apply(&Documents::new().with("Source", name, &spec)).await?;
         Ok(folder)
     }
 
@@ -69,7 +69,7 @@ impl Ours {
     ) -> Result<()> {
         let sink = json!({ "agent": CLOUD, "adapter": adapter, "config": config });
         let route = json!({ "streams": [stream], "sink": name, "from": "earliest" });
-        self.fleet.apply(&Documents::new().with("Sink", name, sink).with("Route", name, route)).await
+        self.fleet.apply(&Documents::new().with("Sink", name, &sink).with("Route", name, &route)).await
     }
 
     /// Removes them again.

@@ -1,0 +1,16 @@
+//! The whole system, as its users meet it: real processes, real files, real networks. Needs the executables of the same
+//! build, which `cargo x test` makes first.
+
+mod flow;
+mod dead_letters;
+mod duplicates;
+mod replay;
+mod retention;
+mod crash;
+mod trust;
+mod rotation;
+mod privacy;
+mod cli;
+mod observability;
+mod postgres;
+mod readme;
