@@ -280,7 +280,7 @@ impl<S: Storage> LaneQueue<S> {
         self.waiting().is_some()
     }
 
-    /// How the lane does.
+    /// How the lane does. Reads one frame from the disk when the oldest has changed since the last call.
     pub fn stats(&self) -> LaneStats {
         let oldest_captured_at_us = self.oldest_captured_at();
         let waiting = self.waiting();

@@ -317,6 +317,60 @@ async fn after_a_failed_sync_nothing_is_acknowledged_that_a_power_cut_takes() {
     }
 }
 
+/// Shippers and sources at once, on a spool that is far too small, with a disk that fails now and then; whatever is
+/// acknowledged is there, in order, after the power is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_while_lanes_fill_and_empty_under_a_failing_disk() {
+    let storage = SimulatedStorage::default();
+    let config = SpoolConfig { max_bytes: 40 << 10, min_free_bytes: 0, segment_bytes: 4 << 10 };
+    let (spool, _) = Spool::open_on(storage.clone(), Path::new("/spool"), &[], config).unwrap();
+    let mut tasks = Vec::new();
+    for number in 1..=3 {
+        let queue = spool.lane(&lane(number)).unwrap();
+        let frames = chain(&lane(number), 150, 700);
+        let source = queue.clone();
+        tasks.push(tokio::spawn(async move {
+            for frame in frames {
+                source.append(frame).await.unwrap();
+            }
+        }));
+        tasks.push(tokio::spawn(async move {
+            let mut reader = queue.reader(0);
+            for expected in 1..=140 {
+                let seq = reader.next().await.unwrap().header().seq;
+                assert_eq!(seq, expected, "lane {number}");
+                queue.trim_through(seq.saturating_sub(3));
+            }
+        }));
+    }
+    let failing = tokio::spawn({
+        let storage = storage.clone();
+        async move {
+            // Now and then, so that a retry, which takes two syncs, also succeeds.
+            for ahead in (1..=9).cycle() {
+                storage.set_faults(Faults { fail_sync: Some(storage.syncs() + ahead), ..Faults::default() });
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        }
+    });
+    for task in tasks {
+        timeout(SURELY * 3, task).await.expect("the spool is stuck").unwrap();
+    }
+    failing.abort();
+    let lanes = [lane(1), lane(2), lane(3)];
+    let after = storage.power_cut(Tear::Prefix(0));
+    let (spool, recoveries) = Spool::open_on(after, Path::new("/spool"), &lanes, config).unwrap();
+    assert_eq!(recoveries, []);
+    for lane in &lanes {
+        let queue = spool.lane(lane).unwrap();
+        assert_eq!(queue.head().unwrap().link.seq, 150);
+        let mut reader = queue.reader(137);
+        for seq in 138..=150 {
+            assert_eq!(reader.next().await.unwrap().header().seq, seq);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_spool_in_use_is_not_opened_twice() {
     let dir = tempfile::tempdir().unwrap();

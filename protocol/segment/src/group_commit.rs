@@ -38,7 +38,8 @@ pub struct GroupCommitConfig {
     pub on_trouble: OnTrouble,
 }
 
-/// Called once, on the commit thread, when an append is durable or has failed. It must be quick.
+/// Called once, when an append is durable or has failed, mostly on the commit thread, which it must not hold up. A panic
+/// in it ends that thread, and with it the log's appending side.
 pub type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
 type Job<S> = Box<dyn FnOnce(&mut SegmentLog<S>) + Send>;

@@ -263,3 +263,18 @@ fn a_reopening_that_fails_leaves_the_log_poisoned() {
     fill(&mut log, 1);
     assert_eq!(log.view().get(2).unwrap().unwrap(), payload(2));
 }
+
+#[test]
+fn a_reader_ahead_of_what_is_durable_never_shows_what_was_taken_back() {
+    let storage = SimulatedStorage::default();
+    let (mut log, _) = SegmentLog::open(storage, Path::new("/log"), small()).unwrap();
+    let mut eager = log.view().reader_of(1, Visibility::Written);
+    for doomed in [b"one", b"two"] {
+        log.append(&[doomed]).unwrap();
+    }
+    assert_eq!(eager.next().unwrap().unwrap().payload, b"one");
+    log.reopen().unwrap();
+    assert_eq!((log.next_index(), eager.next().unwrap()), (1, None));
+    fill(&mut log, 2);
+    assert_next(&mut eager, 2);
+}
