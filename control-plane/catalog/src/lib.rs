@@ -1,1 +1,37 @@
-//! Control state: events in segments, projections in sled.
+//! The catalog: everything an admin said and the system decided, as a chain of events.
+//!
+//! # Layout
+//! ```text
+//! events/               a segment log; record N is event N, from 1
+//!   record              BLAKE3 hash of the record before it (32 bytes; zeros for the first) | event, JSON
+//! projection/           sled: the state after some event; can be lost at any time
+//! projection.broken-N   a projection that could not be read; kept for inspection
+//! ```
+//!
+//! # Rules
+//! * A command is checked against the state, its event appended and synced, and only then applied, shown to readers
+//!   and answered. One writer at a time.
+//! * The events are the truth. The state in memory is what they add up to; the projection is a copy of it that saves
+//!   replaying them all at the next start. It is used only if its last event is, hash for hash, the one in the log.
+//! * Events are never changed. Each hashes the one before it, so [`Catalog::verify`] finds any that was.
+//! * Secrets enter as hashes only.
+
+pub mod secret;
+pub mod event;
+mod chain;
+mod event_log;
+pub mod state;
+mod transition;
+mod projection;
+mod desired;
+pub mod error;
+mod plan;
+mod catalog;
+
+pub use catalog::{Catalog, CatalogConfig, Clock, Opened};
+pub use chain::{ChainFault, EventHash};
+pub use error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError, UnknownResource};
+pub use event::{Actor, Event, EventKind};
+pub use plan::{Applied, Enrolled, Outcome};
+pub use secret::SecretHash;
+pub use state::{AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};

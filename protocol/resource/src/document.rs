@@ -21,6 +21,14 @@ pub struct Document {
     pub subject: String,
     /// The manifest, or everything that is wrong with it.
     pub manifest: Result<AnyManifest, Vec<Fault>>,
+    places: BTreeMap<String, Place>,
+}
+
+impl Document {
+    /// Where a field stands or, if it is missing, what it is missing in.
+    pub fn locate(&self, path: &str) -> Place {
+        nearest_place(&self.places, path).unwrap_or(self.place)
+    }
 }
 
 /// The text is not YAML.
@@ -62,7 +70,7 @@ fn document(tree: Spanned<Tree>) -> Document {
     let name = text(value.get("metadata").and_then(|metadata| metadata.get("name")));
     let place_of = |path: &str| Some(nearest_place(&places, path).unwrap_or(start));
     let manifest = read::manifest(&value).map_err(|faults| faults.into_vec(place_of));
-    Document { place: start, subject: format!("{kind} {name}"), manifest }
+    Document { place: start, subject: format!("{kind} {name}"), manifest, places }
 }
 
 /// The place of the field or, when it is missing, of what it is missing in.

@@ -3,11 +3,12 @@
 //!
 //! An admin writes a [`Manifest`]; the catalog keeps it as a [`Resource`], with an identity and a generation. From the
 //! resources follows what each agent is told to run ([`desired::Desired`]); what it says of itself comes back as
-//! [`observed::Observed`]. This crate has no clock, no runtime and no I/O.
+//! [`observed::Observed`]. What admins and the control plane say to each other beside resources is in [`api`]. This crate has no clock, no runtime and no I/O.
 
 pub mod kind;
 pub mod fault;
 mod nearest;
+pub mod id;
 pub mod adapter;
 pub mod pattern;
 mod secret;
@@ -24,17 +25,19 @@ pub mod resource;
 pub mod schema;
 pub mod desired;
 pub mod observed;
+pub mod api;
 
 pub use adapter::AdapterName;
 pub use agent::AgentSpec;
 pub use document::{Document, SyntaxError, parse_documents};
 pub use fault::{Fault, Faults, Invalid, Place};
+pub use id::{AdminTokenId, TokenId};
 pub use kind::Kind;
 pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
 pub use resource::{AnyResource, Resource};
-pub use route::{Breaker, OnReject, Retry, RouteSpec, StartFrom};
+pub use route::{Breaker, OnReject, Retry, RouteSpec, StartFrom, StartFromError};
 pub use sink::SinkSpec;
 pub use site::SiteSpec;
 pub use source::{Capture, ReleaseWhen, SourceSpec};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -135,38 +135,47 @@ struct Stored {
     spec: Value,
 }
 
-impl<'de> Deserialize<'de> for AnyResource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = Stored::deserialize(deserializer)?;
-        if stored.api_version != API_VERSION {
-            let version = stored.api_version;
-            return Err(D::Error::custom(format!(
-                "apiVersion `{version}` is not known here; upgrade this program"
-            )));
+impl Stored {
+    fn checked(self) -> Result<Self, String> {
+        if self.api_version == API_VERSION {
+            return Ok(self);
         }
-        let Stored { kind, metadata, spec, .. } = stored;
-        match kind {
-            Kind::Site => assemble(metadata, spec).map(Self::Site),
-            Kind::Agent => assemble(metadata, spec).map(Self::Agent),
-            Kind::Source => assemble(metadata, spec).map(Self::Source),
-            Kind::Sink => assemble(metadata, spec).map(Self::Sink),
-            Kind::Route => assemble(metadata, spec).map(Self::Route),
-        }
-        .map_err(D::Error::custom)
+        Err(format!("apiVersion `{}` is not known here; upgrade this program", self.api_version))
+    }
+
+    fn assemble<S: Spec>(self) -> Result<Resource<S>, serde_json::Error> {
+        let stamped: Stamped<S::Id> = serde_json::from_value(self.metadata)?;
+        Ok(Resource {
+            id: stamped.id,
+            generation: stamped.generation,
+            created_at: stamped.created_at,
+            updated_at: stamped.updated_at,
+            metadata: Metadata { name: stamped.name, labels: stamped.labels },
+            spec: serde_json::from_value(self.spec)?,
+        })
     }
 }
 
-fn assemble<S: Spec>(metadata: Value, spec: Value) -> Result<Resource<S>, serde_json::Error>
-where
-    S::Id: DeserializeOwned,
-{
-    let stamped: Stamped<S::Id> = serde_json::from_value(metadata)?;
-    Ok(Resource {
-        id: stamped.id,
-        generation: stamped.generation,
-        created_at: stamped.created_at,
-        updated_at: stamped.updated_at,
-        metadata: Metadata { name: stamped.name, labels: stamped.labels },
-        spec: serde_json::from_value(spec)?,
-    })
+impl<'de, S: Spec> Deserialize<'de> for Resource<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(deserializer)?.checked().map_err(D::Error::custom)?;
+        if stored.kind != S::KIND {
+            return Err(D::Error::custom(format!("expected a {}, found a {}", S::KIND, stored.kind)));
+        }
+        stored.assemble().map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for AnyResource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(deserializer)?.checked().map_err(D::Error::custom)?;
+        match stored.kind {
+            Kind::Site => stored.assemble().map(Self::Site),
+            Kind::Agent => stored.assemble().map(Self::Agent),
+            Kind::Source => stored.assemble().map(Self::Source),
+            Kind::Sink => stored.assemble().map(Self::Sink),
+            Kind::Route => stored.assemble().map(Self::Route),
+        }
+        .map_err(D::Error::custom)
+    }
 }

@@ -1,5 +1,7 @@
 //! Routes: ways from streams to a sink.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -101,6 +103,39 @@ impl Default for Breaker {
     }
 }
 
+/// A text that is no place in a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no place in a log; write `earliest`, `latest`, an offset such as `42`, or a time such as `2026-01-31T12:00:00Z`"
+)]
+pub struct StartFromError(String);
+
+impl FromStr for StartFrom {
+    type Err = StartFromError;
+
+    fn from_str(text: &str) -> Result<Self, StartFromError> {
+        match text {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            _ => {
+                let offset = text.parse().map(|offset| Self::Offset(LogOffset(offset)));
+                offset.or_else(|_| text.parse().map(Self::Time)).map_err(|_| StartFromError(text.to_owned()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for StartFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::Offset(offset) => offset.fmt(f),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
 impl RouteSpec {
     /// Whether the route takes this stream.
     pub fn takes(&self, stream: &StreamName) -> bool {
@@ -145,5 +180,18 @@ impl Spec for RouteSpec {
 
     fn references(&self) -> Vec<Reference> {
         vec![Reference { path: "spec.sink", kind: Kind::Sink, name: self.sink.clone() }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_log_is_written_as_it_is_read() {
+        for text in ["earliest", "latest", "42", "2026-01-31T12:00:00Z"] {
+            assert_eq!(text.parse::<StartFrom>().unwrap().to_string(), text);
+        }
+        assert!("yesterday".parse::<StartFrom>().unwrap_err().to_string().contains("`earliest`, `latest`"));
     }
 }

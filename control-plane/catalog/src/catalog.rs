@@ -1,0 +1,426 @@
+//! The catalog: commands in, events recorded, state shown.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use towpath_record::{AgentId, RegionName, ResourceName};
+use towpath_resource::{AdminTokenId, AnyManifest, Kind, SiteSpec, StartFrom, TokenId};
+use towpath_segment::{DiskStorage, LogView, LostRange, Storage};
+use uuid::Uuid;
+
+use crate::chain::{ChainFault, EventHash};
+use crate::error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError};
+use crate::event::{Actor, Event, EventKind};
+use crate::event_log::{EventLog, EventReadError, EventReader, Step};
+use crate::plan::{Applied, Enrolled, World};
+use crate::projection::Projection;
+use crate::secret::SecretHash;
+use crate::state::State;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the catalog cannot know by itself.
+#[derive(Clone)]
+pub struct CatalogConfig {
+    /// The regions that this installation has cells for.
+    pub regions: BTreeSet<RegionName>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// The catalog. Cheap to share behind an [`Arc`]; every command blocks until its event is durable.
+pub struct Catalog<S: Storage = DiskStorage> {
+    config: CatalogConfig,
+    writer: Mutex<Writer<S>>,
+    shown: watch::Sender<Arc<State>>,
+    events: LogView<S>,
+}
+
+struct Writer<S: Storage> {
+    log: EventLog<S>,
+    projection: Projection,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, Default)]
+pub struct Opened {
+    /// How many events were replayed: those that the projection did not have.
+    pub replayed: u64,
+    /// The damaged projection that was put aside.
+    pub put_aside: Option<PathBuf>,
+    /// Events that are lost for good. What they said must be said again.
+    pub lost: Vec<LostRange>,
+}
+
+impl Default for CatalogConfig {
+    fn default() -> Self {
+        Self { regions: BTreeSet::from([RegionName::main()]), clock: Arc::new(Timestamp::now) }
+    }
+}
+
+impl Catalog {
+    /// Opens the catalog in this directory, creating it if it is not there.
+    ///
+    /// # Errors
+    /// The events cannot be opened, or are not the ones that were written.
+    pub fn open(dir: &Path, config: CatalogConfig) -> Result<(Self, Opened), OpenError> {
+        Self::open_on(DiskStorage, &dir.join("events"), Some(&dir.join("projection")), config)
+    }
+}
+
+impl<S: Storage> Catalog<S> {
+    /// Opens the catalog with its events in another storage. The projection is on disk, or left out: then every start
+    /// replays all events.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub fn open_on(
+        storage: S,
+        events: &Path,
+        projection: Option<&Path>,
+        config: CatalogConfig,
+    ) -> Result<(Self, Opened), OpenError> {
+        let (log, recovery) = EventLog::open(storage, events)?;
+        let (mut projection, projected, put_aside) = match projection {
+            Some(dir) => Projection::open(dir)?,
+            None => (Projection::none(), State::default(), None),
+        };
+        let mut state = trusted(projected, &log)?.unwrap_or_else(|| {
+            projection.clear();
+            State::default()
+        });
+        let start = state.seq;
+        let mut opened = Opened { put_aside, lost: recovery.lost, ..Opened::default() };
+        let mut reader = EventReader::new(&log.view(), start + 1);
+        loop {
+            match reader.next().map_err(OpenError::from)? {
+                Step::End => break,
+                Step::Lost(range) => {
+                    tracing::error!(lost = %range, "events of the catalog are lost; what they said must be said again");
+                    state.seq = range.to - 1;
+                }
+                Step::Event(linked) => {
+                    if opened.lost.iter().all(|lost| lost.to != linked.event.seq) {
+                        linked.check_follows(state.head)?;
+                    }
+                    let touched = state.take(&linked.event, linked.hash);
+                    projection.write(&state, &touched);
+                    opened.replayed += 1;
+                }
+            }
+        }
+        projection.flush();
+        let events = log.view();
+        let (shown, _) = watch::channel(Arc::new(state));
+        Ok((Self { config, writer: Mutex::new(Writer { log, projection }), shown, events }, opened))
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> Arc<State> {
+        self.shown.borrow().clone()
+    }
+
+    /// Follows the state: each change wakes the receiver.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<State>> {
+        self.shown.subscribe()
+    }
+
+    /// Takes a manifest.
+    ///
+    /// # Errors
+    /// It is not valid, in itself or beside what is there, or the catalog cannot record it.
+    pub fn apply(&self, manifest: AnyManifest, actor: &Actor) -> Result<Applied, ApplyError> {
+        let mut results = self.apply_all(vec![manifest], actor, false);
+        results.pop().expect("there is one result for each manifest")
+    }
+
+    /// Takes manifests that may refer to each other, in any order, with one sync for all. Each is taken or refused by
+    /// itself; the results are in the order of the manifests. With `dry_run` nothing is recorded.
+    pub fn apply_all(
+        &self,
+        manifests: Vec<AnyManifest>,
+        actor: &Actor,
+        dry_run: bool,
+    ) -> Vec<Result<Applied, ApplyError>> {
+        let mut writer = self.writer.lock();
+        let at = (self.config.clock)();
+        let mut scratch = State::clone(&self.shown.borrow());
+        let mut results: Vec<Option<Result<Applied, ApplyError>>> = manifests.iter().map(|_| None).collect();
+        let mut ordered: Vec<_> = manifests.into_iter().enumerate().collect();
+        ordered.sort_by_key(|(_, manifest)| manifest.kind());
+        let (mut events, mut recorded_for) = (Vec::new(), Vec::new());
+        for (n, manifest) in ordered {
+            let world = World { state: &scratch, regions: &self.config.regions, now: at };
+            results[n] = Some(match world.apply(manifest) {
+                Err(invalid) => Err(invalid.into()),
+                Ok((applied, event)) => {
+                    if let Some(kind) = event {
+                        let event = Event { seq: scratch.seq + 1, at, actor: actor.clone(), kind };
+                        scratch.take(&event, EventHash::default());
+                        events.push(event);
+                        recorded_for.push(n);
+                    }
+                    Ok(applied)
+                }
+            });
+        }
+        if !dry_run {
+            let (done, failure) = self.record(&mut writer, &events);
+            if let Some(failure) = failure {
+                for n in &recorded_for[done..] {
+                    results[*n] = Some(Err(failure.clone().into()));
+                }
+            }
+        }
+        results.into_iter().flatten().collect()
+    }
+
+    /// Deletes a resource that nothing else needs. Deleting an agent revokes it.
+    ///
+    /// # Errors
+    /// It is not there, others refer to it, or the catalog cannot record it.
+    pub fn delete(&self, kind: Kind, name: &ResourceName, actor: &Actor) -> Result<(), DeleteError> {
+        self.command(actor, |world| Ok(((), Some(world.delete(kind, name)?))))
+    }
+
+    /// Keeps the hash of a new enrolment token for a site.
+    ///
+    /// # Errors
+    /// The site is not there, or the catalog cannot record it.
+    pub fn create_token(
+        &self,
+        hash: SecretHash,
+        site: &str,
+        expires_at: Timestamp,
+        actor: &Actor,
+    ) -> Result<TokenId, TargetError> {
+        self.command(actor, |world| {
+            let site = world.state.require::<SiteSpec>(site)?.name().clone();
+            let id = TokenId::from(Uuid::now_v7());
+            Ok((id, Some(EventKind::TokenCreated { id, hash, site, expires_at })))
+        })
+    }
+
+    /// Takes an enrolment token back. True if it was there and not used.
+    ///
+    /// # Errors
+    /// The catalog cannot record it.
+    pub fn revoke_token(&self, id: TokenId, actor: &Actor) -> Result<bool, CatalogError> {
+        self.command(actor, |world| {
+            let open = world.state.tokens.get(&id).is_some_and(|token| token.used.is_none());
+            Ok((open, open.then_some(EventKind::TokenRevoked { id })))
+        })
+    }
+
+    /// Uses an enrolment token up and makes its agent, in one event: of any number of concurrent uses one succeeds.
+    ///
+    /// # Errors
+    /// The token is unknown, used or expired, the name is taken, or the catalog cannot record it.
+    pub fn enrol(
+        &self,
+        secret: &SecretHash,
+        name: &ResourceName,
+        version: &str,
+    ) -> Result<Enrolled, EnrolError> {
+        self.command(&Actor::System, |world| {
+            let (enrolled, event) = world.enrol(secret, name.clone(), version.to_owned())?;
+            Ok((enrolled, Some(event)))
+        })
+    }
+
+    /// Records a certificate before it is handed out.
+    ///
+    /// # Errors
+    /// The agent is not there or revoked, or the catalog cannot record it.
+    pub fn record_certificate(
+        &self,
+        agent: AgentId,
+        serial: String,
+        not_after: Timestamp,
+    ) -> Result<(), EnrolError> {
+        self.command(&Actor::System, |world| {
+            if !world.state.admits(agent) {
+                return Err(EnrolError::Revoked { agent });
+            }
+            Ok(((), Some(EventKind::CertificateIssued { agent, serial, not_after })))
+        })
+    }
+
+    /// Cuts an agent off for good. Doing it twice is doing it once.
+    ///
+    /// # Errors
+    /// The agent is not there, or the catalog cannot record it.
+    pub fn revoke_agent(&self, name: &str, actor: &Actor) -> Result<AgentId, TargetError> {
+        self.command(actor, |world| Ok(world.revoke(name)?))
+    }
+
+    /// Sends a route back to deliver again from there. Returns how often it was replayed now.
+    ///
+    /// # Errors
+    /// The route is not there, or the catalog cannot record it.
+    pub fn replay_route(&self, name: &str, from: StartFrom, actor: &Actor) -> Result<u64, TargetError> {
+        self.command(actor, |world| {
+            let (replay, event) = world.replay(name, from)?;
+            Ok((replay, Some(event)))
+        })
+    }
+
+    /// Records that a dead letter was sent on its way again.
+    ///
+    /// # Errors
+    /// The catalog cannot record it.
+    pub fn record_dead_letter_replay(&self, letter: &str, actor: &Actor) -> Result<(), CatalogError> {
+        self.command(actor, |_| Ok(((), Some(EventKind::DeadLetterReplayed { letter: letter.to_owned() }))))
+    }
+
+    /// Keeps the hash of a new token for an admin.
+    ///
+    /// # Errors
+    /// The catalog cannot record it.
+    pub fn create_admin_token(&self, name: &str, hash: SecretHash) -> Result<AdminTokenId, CatalogError> {
+        self.command(&Actor::System, |_| {
+            let id = AdminTokenId::from(Uuid::now_v7());
+            Ok((id, Some(EventKind::AdminTokenCreated { id, name: name.to_owned(), hash })))
+        })
+    }
+
+    /// Records the certificate authority, once.
+    ///
+    /// # Errors
+    /// The catalog cannot record it.
+    pub fn record_certificate_authority(&self, fingerprint: &str) -> Result<(), CatalogError> {
+        self.command(&Actor::System, |world| {
+            let known = world.state.ca_fingerprint.as_deref() == Some(fingerprint);
+            let fingerprint = fingerprint.to_owned();
+            Ok(((), (!known).then_some(EventKind::CertificateAuthorityCreated { fingerprint })))
+        })
+    }
+
+    /// Events after this number, oldest first, at most `limit`. Lost ones are passed over.
+    ///
+    /// # Errors
+    /// The events cannot be read.
+    pub fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, CatalogError> {
+        let mut reader = EventReader::new(&self.events, after.saturating_add(1));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            match reader.next()? {
+                Step::Event(linked) => found.push(linked.event),
+                Step::Lost(_) => {}
+                Step::End => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Checks the whole chain of events and returns how many there are.
+    ///
+    /// # Errors
+    /// The first event that is not as it was written, or is gone.
+    pub fn verify(&self) -> Result<u64, CatalogError> {
+        let mut reader = EventReader::new(&self.events, 1);
+        let (mut head, mut count) = (EventHash::default(), 0);
+        loop {
+            match reader.next()? {
+                Step::End => return Ok(count),
+                Step::Lost(range) => {
+                    return Err(ChainFault { seq: range.from, fault: format!("is gone: {range}") }.into());
+                }
+                Step::Event(linked) => {
+                    linked.check_follows(head)?;
+                    head = linked.hash;
+                    count += 1;
+                }
+            }
+        }
+    }
+
+    /// Decides on the state, records the event, and only then answers.
+    fn command<T, E: From<CatalogError>>(
+        &self,
+        actor: &Actor,
+        decide: impl FnOnce(&World<'_>) -> Result<(T, Option<EventKind>), E>,
+    ) -> Result<T, E> {
+        let mut writer = self.writer.lock();
+        let state = self.state();
+        let at = (self.config.clock)();
+        let (answer, kind) = decide(&World { state: &state, regions: &self.config.regions, now: at })?;
+        if let Some(kind) = kind {
+            let event = Event { seq: state.seq + 1, at, actor: actor.clone(), kind };
+            drop(state);
+            if let (_, Some(failure)) = self.record(&mut writer, &[event]) {
+                return Err(failure.into());
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Records events, then takes those that are durable into the state and shows it. Says how many, and why no more.
+    fn record(&self, writer: &mut Writer<S>, events: &[Event]) -> (usize, Option<CatalogError>) {
+        if events.is_empty() {
+            return (0, None);
+        }
+        if let Err(failure) = writer.log.recover() {
+            return (0, Some(failure));
+        }
+        debug_assert_eq!(writer.log.next_seq(), events[0].seq, "the state is at the end of the log");
+        let head = self.shown.borrow().head;
+        let (hashes, failure) = writer.log.append(head, events);
+        let mut touched = Vec::new();
+        self.shown.send_modify(|shown| {
+            let state = Arc::make_mut(shown);
+            for (event, hash) in events.iter().zip(&hashes) {
+                touched.extend(state.take(event, *hash));
+            }
+        });
+        if !touched.is_empty() {
+            writer.projection.write(&self.state(), &touched);
+        }
+        (hashes.len(), failure)
+    }
+}
+
+/// The projected state, if its last event is the one in the log.
+fn trusted<S: Storage>(projected: State, log: &EventLog<S>) -> Result<Option<State>, OpenError> {
+    if projected.seq == 0 {
+        return Ok(None);
+    }
+    let behind_or_level = projected.seq < log.next_seq();
+    let same = behind_or_level
+        && match EventReader::new(&log.view(), projected.seq).next().map_err(OpenError::from)? {
+            Step::Event(linked) => linked.hash == projected.head,
+            // The event is lost, so the projection is the best witness of what it said.
+            Step::Lost(_) => true,
+            Step::End => false,
+        };
+    if !same {
+        tracing::warn!(
+            event = projected.seq,
+            "the catalog's projection is not of these events; it is rebuilt from them"
+        );
+    }
+    Ok(same.then_some(projected))
+}
+
+impl From<EventReadError> for OpenError {
+    fn from(error: EventReadError) -> Self {
+        match error {
+            EventReadError::Chain(fault) => Self::Chain(fault),
+            EventReadError::Read(error) => Self::Read(error),
+        }
+    }
+}
+
+impl From<EventReadError> for CatalogError {
+    fn from(error: EventReadError) -> Self {
+        match error {
+            EventReadError::Chain(fault) => Self::Chain(fault),
+            EventReadError::Read(error) => Self::Read(error),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What each agent shall run, as it follows from the resources.
+
+use towpath_record::{AgentId, RegionName};
+use towpath_resource::desired::{Desired, DesiredSink, DesiredSource};
+
+use crate::state::State;
+
+impl State {
+    /// The generation of what this agent shall run; 0 for an agent that is not there.
+    pub fn desired_generation(&self, agent: AgentId) -> u64 {
+        self.desired_generations.get(&agent).copied().unwrap_or(0)
+    }
+
+    /// What this agent shall run; nothing for one that is not there.
+    pub fn desired(&self, id: AgentId) -> Option<Desired> {
+        let agent = self.agent(id)?;
+        let region =
+            self.sites.get(&agent.spec.site).map_or_else(RegionName::main, |site| site.spec.region.clone());
+        let sources = self.sources.values().filter(|source| source.spec.agent == *agent.name());
+        let sinks = self.sinks.values().filter(|sink| sink.spec.agent == *agent.name());
+        Some(Desired {
+            generation: self.desired_generation(id),
+            agent: id,
+            agent_name: agent.name().clone(),
+            sources: sources
+                .map(|source| DesiredSource {
+                    id: source.id,
+                    name: source.name().clone(),
+                    adapter: source.spec.adapter.clone(),
+                    config: source.spec.config.clone(),
+                    capture: source.spec.capture.clone(),
+                    release: source.spec.release,
+                    region: region.clone(),
+                })
+                .collect(),
+            sinks: sinks
+                .map(|sink| DesiredSink {
+                    id: sink.id,
+                    name: sink.name().clone(),
+                    adapter: sink.spec.adapter.clone(),
+                    config: sink.spec.config.clone(),
+                })
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What can happen to the catalog.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use towpath_record::{AgentId, ResourceName, RouteId};
+use towpath_resource::{AdminTokenId, AgentSpec, AnyResource, Kind, Resource, StartFrom, TokenId};
+
+use crate::secret::SecretHash;
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: Actor,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Who made something happen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Actor {
+    /// The control plane itself.
+    System,
+    /// An admin, known by the token used.
+    Admin {
+        /// The token.
+        token: AdminTokenId,
+        /// The name it was given.
+        name: String,
+    },
+    /// An agent.
+    Agent {
+        /// The agent.
+        agent: AgentId,
+        /// Its name.
+        name: ResourceName,
+    },
+}
+
+/// What happened. A variant is never changed or removed, only added, since old events are read for ever.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The control plane made its certificate authority.
+    CertificateAuthorityCreated {
+        /// BLAKE3 of its certificate, hexadecimal.
+        fingerprint: String,
+    },
+    /// A token for admins was made.
+    AdminTokenCreated {
+        /// The token.
+        id: AdminTokenId,
+        /// The admin's name.
+        name: String,
+        /// The hash of the secret.
+        hash: SecretHash,
+    },
+    /// A resource was created or changed.
+    ResourceApplied {
+        /// The resource as it is now.
+        resource: AnyResource,
+    },
+    /// A resource was deleted.
+    ResourceDeleted {
+        /// The resource as it was.
+        resource: AnyResource,
+    },
+    /// An enrolment token was made.
+    TokenCreated {
+        /// The token.
+        id: TokenId,
+        /// The hash of the secret.
+        hash: SecretHash,
+        /// The site whose agent may use it.
+        site: ResourceName,
+        /// When it can no longer be used.
+        expires_at: Timestamp,
+    },
+    /// An enrolment token was taken back before it was used.
+    TokenRevoked {
+        /// The token.
+        id: TokenId,
+    },
+    /// An agent used its token up and came into being.
+    AgentEnrolled {
+        /// The token.
+        token: TokenId,
+        /// The agent.
+        agent: Resource<AgentSpec>,
+        /// The version of its program.
+        version: String,
+    },
+    /// An agent was given a certificate.
+    CertificateIssued {
+        /// The agent.
+        agent: AgentId,
+        /// The certificate's number, hexadecimal.
+        serial: String,
+        /// When it ends.
+        not_after: Timestamp,
+    },
+    /// An agent was cut off for good.
+    AgentRevoked {
+        /// The agent.
+        agent: AgentId,
+        /// Its name.
+        name: ResourceName,
+    },
+    /// A route was sent back to deliver again.
+    RouteReplayed {
+        /// The route.
+        route: RouteId,
+        /// Its name.
+        name: ResourceName,
+        /// Where it begins again.
+        from: StartFrom,
+        /// How often it was replayed now.
+        replay: u64,
+    },
+    /// A dead letter was sent on its way again.
+    DeadLetterReplayed {
+        /// The dead letter, as the data path names it.
+        letter: String,
+    },
+}
+
+impl EventKind {
+    /// The kind and name of the resource it is about, if it is about one.
+    pub fn subject(&self) -> Option<(Kind, &ResourceName)> {
+        match self {
+            Self::ResourceApplied { resource } | Self::ResourceDeleted { resource } => {
+                Some((resource.kind(), resource.name()))
+            }
+            Self::TokenCreated { site, .. } => Some((Kind::Site, site)),
+            Self::AgentEnrolled { agent, .. } => Some((Kind::Agent, agent.name())),
+            Self::AgentRevoked { name, .. } => Some((Kind::Agent, name)),
+            Self::RouteReplayed { name, .. } => Some((Kind::Route, name)),
+            Self::CertificateAuthorityCreated { .. }
+            | Self::AdminTokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::CertificateIssued { .. }
+            | Self::DeadLetterReplayed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What a command leads to: pure functions of the state. Each either refuses or says which event is to be recorded.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use towpath_record::{AgentId, RegionName, ResourceName};
+use towpath_resource::{
+    AgentSpec, AnyManifest, AnyResource, Faults, Invalid, Kind, Lookup, Manifest, Metadata, Resource,
+    SiteSpec, SourceSpec, Spec, StartFrom, check_references,
+};
+use uuid::Uuid;
+
+use crate::error::{DeleteError, EnrolError, UnknownResource};
+use crate::event::EventKind;
+use crate::secret::SecretHash;
+use crate::state::{State, Table};
+
+/// What became of a manifest.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Applied {
+    /// Whether anything changed.
+    pub outcome: Outcome,
+    /// The resource as it is now.
+    pub resource: AnyResource,
+}
+
+/// Whether anything changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The resource is new.
+    Created,
+    /// The resource was there and is different now.
+    Changed,
+    /// The resource was just so already.
+    Unchanged,
+}
+
+/// An agent that came into being.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Enrolled {
+    /// Its identity.
+    pub agent: AgentId,
+    /// Its site.
+    pub site: ResourceName,
+}
+
+/// The state with what only the configuration knows.
+pub(crate) struct World<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) regions: &'a BTreeSet<RegionName>,
+    /// The time of the command.
+    pub(crate) now: Timestamp,
+}
+
+impl Lookup for World<'_> {
+    fn names(&self, kind: Kind) -> Vec<&ResourceName> {
+        self.state.names(kind)
+    }
+
+    fn regions(&self) -> Vec<&RegionName> {
+        self.regions.iter().collect()
+    }
+}
+
+impl World<'_> {
+    /// Takes a manifest. No event when it changes nothing.
+    pub(crate) fn apply(&self, manifest: AnyManifest) -> Result<(Applied, Option<EventKind>), Invalid> {
+        match manifest {
+            AnyManifest::Site(site) => self.apply_one(site, Self::check_site),
+            AnyManifest::Agent(agent) => self.apply_one(agent, Self::check_agent),
+            AnyManifest::Source(source) => self.apply_one(source, Self::check_source),
+            AnyManifest::Sink(sink) => self.apply_one(sink, |_, _, _, _| {}),
+            AnyManifest::Route(route) => self.apply_one(route, |_, _, _, _| {}),
+        }
+    }
+
+    fn apply_one<S: Table>(
+        &self,
+        manifest: Manifest<S>,
+        check_beside: fn(&Self, &Manifest<S>, Option<&S>, &mut Faults),
+    ) -> Result<(Applied, Option<EventKind>), Invalid>
+    where
+        AnyResource: From<Resource<S>>,
+    {
+        manifest.check()?;
+        let before = S::of(self.state).get(&manifest.metadata.name);
+        let mut faults = Faults::default();
+        check_references(&manifest.spec, self, &mut faults);
+        if let Some(before) = before {
+            manifest.spec.check_change(&before.spec, &mut faults);
+        }
+        check_beside(self, &manifest, before.map(|before| &before.spec), &mut faults);
+        faults.into_result(manifest.subject())?;
+
+        if let Some(before) = before
+            && before.manifest() == manifest
+        {
+            return Ok((Applied { outcome: Outcome::Unchanged, resource: before.clone().into() }, None));
+        }
+        let outcome = if before.is_some() { Outcome::Changed } else { Outcome::Created };
+        let resource = AnyResource::from(self.resource(manifest, before));
+        Ok((Applied { outcome, resource: resource.clone() }, Some(EventKind::ResourceApplied { resource })))
+    }
+
+    fn resource<S: Spec>(&self, manifest: Manifest<S>, before: Option<&Resource<S>>) -> Resource<S> {
+        Resource {
+            id: before.map_or_else(|| Uuid::now_v7().into(), |before| before.id),
+            generation: self.state.seq + 1,
+            created_at: before.map_or(self.now, |before| before.created_at),
+            updated_at: self.now,
+            metadata: manifest.metadata,
+            spec: manifest.spec,
+        }
+    }
+
+    fn check_site(&self, manifest: &Manifest<SiteSpec>, before: Option<&SiteSpec>, faults: &mut Faults) {
+        if before.is_none_or(|before| before.region == manifest.spec.region) {
+            return;
+        }
+        let here = |source: &&Resource<SourceSpec>| {
+            self.state.site_of(&source.spec.agent).is_some_and(|site| *site.name() == manifest.metadata.name)
+        };
+        let held_by = self.state.sources.values().find(here);
+        if let Some(source) = held_by {
+            faults.add(
+                "spec.region",
+                format!("cannot be changed while the site has sources, since their chains are in the old region's log; delete source {} first", source.name()),
+            );
+        }
+    }
+
+    fn check_agent(&self, _: &Manifest<AgentSpec>, before: Option<&AgentSpec>, faults: &mut Faults) {
+        faults.require(before.is_some(), "metadata.name", || {
+            "is not an agent that exists; an agent comes into being by enrolment: `towpath token create --site SITE`, then `towpath-agent enroll`".to_owned()
+        });
+    }
+
+    fn check_source(
+        &self,
+        manifest: &Manifest<SourceSpec>,
+        before: Option<&SourceSpec>,
+        faults: &mut Faults,
+    ) {
+        let Some(before) = before else { return };
+        let region = |agent| self.state.site_of(agent).map(|site| &site.spec.region);
+        let (old, new) = (region(&before.agent), region(&manifest.spec.agent));
+        if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            faults.add(
+                "spec.agent",
+                format!("stands in region `{new}`, but the source's chain is in the log of region `{old}`; create another source"),
+            );
+        }
+    }
+
+    /// Deletes a resource that nothing else needs.
+    pub(crate) fn delete(&self, kind: Kind, name: &ResourceName) -> Result<EventKind, DeleteError> {
+        let Some(resource) = self.state.get(kind, name) else {
+            return Err(self.state.unknown(kind, name.as_str()).into());
+        };
+        let needed_by = self.state.referrers(kind, name);
+        if !needed_by.is_empty() {
+            return Err(DeleteError::Needed { kind, name: name.clone(), needed_by });
+        }
+        Ok(EventKind::ResourceDeleted { resource })
+    }
+
+    /// Uses a token up and makes its agent.
+    pub(crate) fn enrol(
+        &self,
+        secret: &SecretHash,
+        name: ResourceName,
+        version: String,
+    ) -> Result<(Enrolled, EventKind), EnrolError> {
+        let (id, token) = self.state.token(secret).ok_or(EnrolError::UnknownToken)?;
+        let site = token.site.clone();
+        if token.used.is_some() {
+            return Err(EnrolError::UsedToken { site });
+        }
+        if token.expires_at <= self.now {
+            return Err(EnrolError::ExpiredToken { site });
+        }
+        if self.state.agents.contains_key(&name) {
+            return Err(EnrolError::NameTaken { name });
+        }
+        let metadata = Metadata { name, labels: Default::default() };
+        let spec = AgentSpec { site: site.clone(), description: String::new() };
+        let agent = self.resource(Manifest { metadata, spec }, None);
+        let enrolled = Enrolled { agent: agent.id, site };
+        Ok((enrolled, EventKind::AgentEnrolled { token: id, agent, version }))
+    }
+
+    /// Sends a route back.
+    pub(crate) fn replay(&self, name: &str, from: StartFrom) -> Result<(u64, EventKind), UnknownResource> {
+        let route = self.state.require::<towpath_resource::RouteSpec>(name)?;
+        let replay = self.state.replay_count(route.id) + 1;
+        let name = route.name().clone();
+        Ok((replay, EventKind::RouteReplayed { route: route.id, name, from, replay }))
+    }
+
+    /// Cuts an agent off. No event when it is already.
+    pub(crate) fn revoke(&self, name: &str) -> Result<(AgentId, Option<EventKind>), UnknownResource> {
+        let agent = self.state.require::<AgentSpec>(name)?;
+        let revoked = self.state.revoked.contains_key(&agent.id);
+        let event = || EventKind::AgentRevoked { agent: agent.id, name: agent.name().clone() };
+        Ok((agent.id, (!revoked).then(event)))
+    }
+}

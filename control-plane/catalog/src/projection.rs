@@ -1,0 +1,211 @@
+//! A copy of the state in sled, so that a start needs not replay every event.
+//!
+//! ```text
+//! tree `state`   <kind of piece>/<its name> → JSON; see `transition::Key`
+//!                `\0applied` → the number and hash of the last event in it, JSON
+//! ```
+//!
+//! Each event's pieces and `\0applied` are written in one atomic batch. sled makes them durable in its own time: after a
+//! crash the projection may be behind, never torn, and the events after it are replayed. Whatever is wrong with it, it
+//! is put aside and built anew.
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use towpath_resource::{AnyResource, Kind, each_kind};
+
+use crate::chain::EventHash;
+use crate::error::OpenError;
+use crate::state::{State, Table};
+use crate::transition::Key;
+
+const CACHE_BYTES: u64 = 8 << 20;
+const TREE: &str = "state";
+const APPLIED: &[u8] = b"\0applied";
+
+/// The projection, while it can be used.
+pub(crate) struct Projection {
+    dir: PathBuf,
+    store: Option<Store>,
+}
+
+struct Store {
+    db: sled::Db,
+    tree: sled::Tree,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Applied {
+    seq: u64,
+    head: EventHash,
+    generation: u64,
+}
+
+/// What is wrong with a projection.
+#[derive(Debug, thiserror::Error)]
+enum Damage {
+    #[error("{0}")]
+    Store(#[from] sled::Error),
+    #[error("{key}: {source}")]
+    Piece { key: String, source: serde_json::Error },
+    #[error("it holds `{0}`, which this version does not know")]
+    UnknownPiece(String),
+    #[error("the store panicked")]
+    Panicked,
+}
+
+impl Projection {
+    /// Opens the projection and the state in it. One that is damaged is put aside, and an empty one begun; the path to
+    /// which it was put is returned.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<PathBuf>), OpenError> {
+        let damage = match open_and_load(dir) {
+            Ok((store, state)) => {
+                return Ok((Self { dir: dir.to_owned(), store: Some(store) }, state, None));
+            }
+            Err(damage) => damage,
+        };
+        let failed = |source| OpenError::Projection { path: dir.to_owned(), source };
+        let aside = put_aside(dir).map_err(failed)?;
+        tracing::warn!(projection = %dir.display(), kept_as = %aside.display(), %damage,
+            "the catalog's projection was damaged and put aside; it is rebuilt from the events");
+        let (store, state) = open_and_load(dir).map_err(|damage| failed(io::Error::other(damage)))?;
+        Ok((Self { dir: dir.to_owned(), store: Some(store) }, state, Some(aside)))
+    }
+
+    /// No projection: whatever is written is gone.
+    pub(crate) fn none() -> Self {
+        Self { dir: PathBuf::new(), store: None }
+    }
+
+    /// Empties it.
+    pub(crate) fn clear(&mut self) {
+        self.attempt(|store| store.tree.clear());
+    }
+
+    /// Writes these pieces of the state. A failure costs only time at the next start: it is logged, and the projection
+    /// is left alone from then on.
+    pub(crate) fn write(&mut self, state: &State, touched: &[Key]) {
+        let mut batch = sled::Batch::default();
+        for key in touched {
+            match state.piece(key) {
+                Some(piece) => batch.insert(key.to_string().as_bytes(), piece),
+                None => batch.remove(key.to_string().as_bytes()),
+            }
+        }
+        let applied = Applied { seq: state.seq, head: state.head, generation: state.generation };
+        batch.insert(APPLIED, json(&applied));
+        self.attempt(|store| store.tree.apply_batch(batch));
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn flush(&mut self) {
+        self.attempt(|store| store.db.flush().map(drop));
+    }
+
+    fn attempt(&mut self, work: impl FnOnce(&Store) -> sled::Result<()>) {
+        let Some(store) = &self.store else { return };
+        let done = catch_unwind(AssertUnwindSafe(|| work(store))).map_err(|_| Damage::Panicked);
+        if let Err(damage) = done.and_then(|result| result.map_err(Damage::from)) {
+            tracing::warn!(projection = %self.dir.display(), %damage,
+                "the catalog's projection cannot be written; work goes on without it and the next start replays the events");
+            self.store = None;
+        }
+    }
+}
+
+/// sled may panic on files that something else wrote over; that must not keep the control plane from starting.
+fn open_and_load(dir: &Path) -> Result<(Store, State), Damage> {
+    catch_unwind(|| {
+        let db = sled::Config::new()
+            .path(dir)
+            .mode(sled::Mode::LowSpace)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(Some(500))
+            .open()?;
+        let tree = db.open_tree(TREE)?;
+        let state = load(&tree)?;
+        Ok((Store { db, tree }, state))
+    })
+    .unwrap_or(Err(Damage::Panicked))
+}
+
+fn load(tree: &sled::Tree) -> Result<State, Damage> {
+    let mut state = State::default();
+    for entry in tree {
+        let (key, piece) = entry?;
+        let key = String::from_utf8_lossy(&key).into_owned();
+        if key.as_bytes() == APPLIED {
+            let applied: Applied = from_json(&key, &piece)?;
+            (state.seq, state.head, state.generation) = (applied.seq, applied.head, applied.generation);
+        } else {
+            state.restore(&key, &piece)?;
+        }
+    }
+    Ok(state)
+}
+
+impl State {
+    /// A piece of the state, or nothing if it is not there.
+    fn piece(&self, key: &Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Resource(kind, name) => self.get(*kind, name).as_ref().map(json),
+            Key::Token(id) => self.tokens.get(id).map(json),
+            Key::AdminToken(id) => self.admin_tokens.get(id).map(json),
+            Key::Certificate(id) => self.certificates.get(id).map(json),
+            Key::Revocation(id) => self.revoked.get(id).map(json),
+            Key::Replay(id) => self.replays.get(id).map(json),
+            Key::DesiredGeneration(id) => self.desired_generations.get(id).map(json),
+            Key::CertificateAuthority => self.ca_fingerprint.as_ref().map(json),
+        }
+    }
+
+    fn restore(&mut self, key: &str, piece: &[u8]) -> Result<(), Damage> {
+        let unknown = || Damage::UnknownPiece(key.to_owned());
+        let (kind, name) = key.split_once('/').ok_or_else(unknown)?;
+        if kind.parse::<Kind>().is_ok() {
+            let resource: AnyResource = from_json(key, piece)?;
+            each_kind!(resource, AnyResource::resource => put(self, resource));
+            return Ok(());
+        }
+        match kind {
+            "token" => drop(self.tokens.insert(id(key, name)?, from_json(key, piece)?)),
+            "admin-token" => drop(self.admin_tokens.insert(id(key, name)?, from_json(key, piece)?)),
+            "certificate" => drop(self.certificates.insert(id(key, name)?, from_json(key, piece)?)),
+            "revocation" => drop(self.revoked.insert(id(key, name)?, from_json(key, piece)?)),
+            "replay" => drop(self.replays.insert(id(key, name)?, from_json(key, piece)?)),
+            "desired-generation" => {
+                self.desired_generations.insert(id(key, name)?, from_json(key, piece)?);
+            }
+            "certificate-authority" => self.ca_fingerprint = Some(from_json(key, piece)?),
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+}
+
+fn put<S: Table>(state: &mut State, resource: towpath_resource::Resource<S>) {
+    S::of_mut(state).insert(resource.name().clone(), resource);
+}
+
+fn id<I: std::str::FromStr>(key: &str, text: &str) -> Result<I, Damage> {
+    text.parse().map_err(|_| Damage::UnknownPiece(key.to_owned()))
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("every piece of the state is JSON")
+}
+
+fn from_json<T: DeserializeOwned>(key: &str, piece: &[u8]) -> Result<T, Damage> {
+    serde_json::from_slice(piece).map_err(|source| Damage::Piece { key: key.to_owned(), source })
+}
+
+fn put_aside(dir: &Path) -> io::Result<PathBuf> {
+    let free = (1..).map(|n| dir.with_extension(format!("broken-{n}"))).find(|aside| !aside.exists());
+    let aside = free.expect("a directory holds finitely many names");
+    fs::rename(dir, &aside)?;
+    Ok(aside)
+}

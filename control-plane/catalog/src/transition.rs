@@ -1,0 +1,178 @@
+//! How an event changes the state. Total: an event that is in the log is a fact, and whatever the state, it is taken in.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use towpath_record::{AgentId, ResourceName, RouteId};
+use towpath_resource::{AdminTokenId, AnyResource, Kind, Resource, TokenId, each_kind};
+
+use crate::chain::EventHash;
+use crate::event::{Event, EventKind};
+use crate::state::{AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};
+
+/// How long an expired token is remembered, so that whoever presents it learns why it is refused.
+const TOKEN_MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// One piece of the state, the unit of the projection.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Key {
+    Resource(Kind, ResourceName),
+    Token(TokenId),
+    AdminToken(AdminTokenId),
+    Certificate(AgentId),
+    Revocation(AgentId),
+    Replay(RouteId),
+    DesiredGeneration(AgentId),
+    CertificateAuthority,
+}
+
+impl State {
+    /// Takes an event in. Returns the pieces of state that it touched.
+    pub(crate) fn take(&mut self, event: &Event, hash: EventHash) -> Vec<Key> {
+        let mut touched = Vec::new();
+        match &event.kind {
+            EventKind::CertificateAuthorityCreated { fingerprint } => {
+                self.ca_fingerprint = Some(fingerprint.clone());
+                touched.push(Key::CertificateAuthority);
+            }
+            EventKind::AdminTokenCreated { id, name, hash } => {
+                let token = AdminToken { name: name.clone(), hash: *hash, created_at: event.at };
+                self.admin_tokens.insert(*id, token);
+                touched.push(Key::AdminToken(*id));
+            }
+            EventKind::ResourceApplied { resource } => self.put(event, resource, &mut touched),
+            EventKind::ResourceDeleted { resource } => self.remove(event, resource, &mut touched),
+            EventKind::TokenCreated { id, hash, site, expires_at } => {
+                self.forget_old_tokens(event.at, &mut touched);
+                let site = site.clone();
+                let token =
+                    Token { hash: *hash, site, created_at: event.at, expires_at: *expires_at, used: None };
+                self.tokens.insert(*id, token);
+                touched.push(Key::Token(*id));
+            }
+            EventKind::TokenRevoked { id } => {
+                self.tokens.remove(id);
+                touched.push(Key::Token(*id));
+            }
+            EventKind::AgentEnrolled { token, agent, .. } => {
+                if let Some(token) = self.tokens.get_mut(token) {
+                    token.used = Some(TokenUse { agent: agent.id, name: agent.name().clone(), at: event.at });
+                }
+                touched.push(Key::Token(*token));
+                self.put(event, &AnyResource::from(agent.clone()), &mut touched);
+            }
+            EventKind::CertificateIssued { agent, serial, not_after } => {
+                let certificate =
+                    Certificate { serial: serial.clone(), issued_at: event.at, not_after: *not_after };
+                self.certificates.insert(*agent, certificate);
+                touched.push(Key::Certificate(*agent));
+            }
+            EventKind::AgentRevoked { agent, name } => self.revoke(*agent, name, event.at, &mut touched),
+            EventKind::RouteReplayed { route, from, replay, .. } => {
+                self.replays.insert(*route, Replay { count: *replay, from: *from, at: event.at });
+                touched.push(Key::Replay(*route));
+            }
+            EventKind::DeadLetterReplayed { .. } => {}
+        }
+        self.seq = event.seq;
+        self.head = hash;
+        touched
+    }
+
+    fn put(&mut self, event: &Event, resource: &AnyResource, touched: &mut Vec<Key>) {
+        let before = self.get(resource.kind(), resource.name());
+        each_kind!(resource, AnyResource::resource => insert(self, resource));
+        touched.push(Key::Resource(resource.kind(), resource.name().clone()));
+        self.generation = event.seq;
+        if let Some(before) = &before {
+            self.mark_agents(event.seq, before, touched);
+        }
+        self.mark_agents(event.seq, resource, touched);
+    }
+
+    fn remove(&mut self, event: &Event, resource: &AnyResource, touched: &mut Vec<Key>) {
+        self.mark_agents(event.seq, resource, touched);
+        each_kind!(resource, AnyResource::resource => delete(self, resource));
+        touched.push(Key::Resource(resource.kind(), resource.name().clone()));
+        self.generation = event.seq;
+        match resource {
+            AnyResource::Site(site) => {
+                let of_site = |token: &Token| token.site == *site.name() && token.used.is_none();
+                let gone: Vec<_> =
+                    self.tokens.iter().filter(|(_, token)| of_site(token)).map(|(id, _)| *id).collect();
+                self.forget_tokens(&gone, touched);
+            }
+            AnyResource::Agent(agent) => {
+                self.revoke(agent.id, agent.name(), event.at, touched);
+                self.certificates.remove(&agent.id);
+                self.desired_generations.remove(&agent.id);
+                touched.extend([Key::Certificate(agent.id), Key::DesiredGeneration(agent.id)]);
+            }
+            AnyResource::Route(route) => {
+                self.replays.remove(&route.id);
+                touched.push(Key::Replay(route.id));
+            }
+            AnyResource::Source(_) | AnyResource::Sink(_) => {}
+        }
+    }
+
+    fn revoke(&mut self, agent: AgentId, name: &ResourceName, at: Timestamp, touched: &mut Vec<Key>) {
+        self.revoked.entry(agent).or_insert_with(|| Revocation { name: name.clone(), at });
+        touched.push(Key::Revocation(agent));
+    }
+
+    /// Notes that the agents which this resource concerns have something new to run.
+    fn mark_agents(&mut self, seq: u64, resource: &AnyResource, touched: &mut Vec<Key>) {
+        let ids: Vec<AgentId> = match resource {
+            AnyResource::Site(site) => {
+                self.agents.values().filter(|a| a.spec.site == *site.name()).map(|a| a.id).collect()
+            }
+            AnyResource::Agent(agent) => vec![agent.id],
+            AnyResource::Source(source) => {
+                self.agents.get(&source.spec.agent).map(|a| a.id).into_iter().collect()
+            }
+            AnyResource::Sink(sink) => self.agents.get(&sink.spec.agent).map(|a| a.id).into_iter().collect(),
+            AnyResource::Route(_) => Vec::new(),
+        };
+        for id in ids {
+            self.desired_generations.insert(id, seq);
+            touched.push(Key::DesiredGeneration(id));
+        }
+    }
+
+    fn forget_old_tokens(&mut self, now: Timestamp, touched: &mut Vec<Key>) {
+        let old = |token: &Token| token.expires_at.saturating_add(TOKEN_MEMORY).is_ok_and(|end| end < now);
+        let gone: Vec<_> = self.tokens.iter().filter(|(_, token)| old(token)).map(|(id, _)| *id).collect();
+        self.forget_tokens(&gone, touched);
+    }
+
+    fn forget_tokens(&mut self, gone: &[TokenId], touched: &mut Vec<Key>) {
+        for id in gone {
+            self.tokens.remove(id);
+            touched.push(Key::Token(*id));
+        }
+    }
+}
+
+fn insert<S: Table>(state: &mut State, resource: &Resource<S>) {
+    S::of_mut(state).insert(resource.name().clone(), resource.clone());
+}
+
+fn delete<S: Table>(state: &mut State, resource: &Resource<S>) {
+    S::of_mut(state).remove(resource.name());
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource(kind, name) => write!(f, "{kind}/{name}"),
+            Self::Token(id) => write!(f, "token/{id}"),
+            Self::AdminToken(id) => write!(f, "admin-token/{id}"),
+            Self::Certificate(id) => write!(f, "certificate/{id}"),
+            Self::Revocation(id) => write!(f, "revocation/{id}"),
+            Self::Replay(id) => write!(f, "replay/{id}"),
+            Self::DesiredGeneration(id) => write!(f, "desired-generation/{id}"),
+            Self::CertificateAuthority => f.write_str("certificate-authority/"),
+        }
+    }
+}

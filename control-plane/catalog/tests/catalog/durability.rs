@@ -1,0 +1,202 @@
+//! What was answered stays, whatever breaks; what was refused never happened.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use towpath_catalog::{Catalog, CatalogError, DeleteError, SecretHash, State};
+use towpath_resource::{Kind, StartFrom};
+use towpath_segment::simulated::{Faults, SimulatedStorage, Tear};
+
+use crate::fixture::*;
+
+/// Commands that mostly succeed, some of which depend on earlier ones.
+#[derive(Clone, Debug)]
+enum Command {
+    Site(u8),
+    Join(u8, u8),
+    Source(u8, u8),
+    Sink(u8, u8),
+    Route(u8, u8),
+    Delete(usize, u8),
+    Revoke(u8),
+    Replay(u8),
+    Admin(u8),
+}
+
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    let n = || 0u8..3;
+    prop::collection::vec(
+        prop_oneof![
+            n().prop_map(Command::Site),
+            (n(), n()).prop_map(|(site, agent)| Command::Join(site, agent)),
+            (n(), n()).prop_map(|(name, agent)| Command::Source(name, agent)),
+            (n(), n()).prop_map(|(name, agent)| Command::Sink(name, agent)),
+            (n(), n()).prop_map(|(name, sink)| Command::Route(name, sink)),
+            (0..5usize, n()).prop_map(|(kind, name)| Command::Delete(kind, name)),
+            n().prop_map(Command::Revoke),
+            n().prop_map(Command::Replay),
+            n().prop_map(Command::Admin),
+        ],
+        1..40,
+    )
+}
+
+fn run<S: towpath_segment::Storage>(catalog: &Catalog<S>, command: &Command) {
+    match command {
+        Command::Site(n) => drop(catalog.put(site(&format!("n{n}")))),
+        Command::Join(to, n) => {
+            let secret = SecretHash::of(&format!("{n}"));
+            let later = jiff::Timestamp::from_second(START + 60).unwrap();
+            drop(catalog.create_token(secret, &format!("n{to}"), later, &admin()));
+            drop(catalog.enrol(&secret, &name(&format!("n{n}")), "0.1.0"));
+        }
+        Command::Source(n, agent) => drop(catalog.put(source(&format!("n{n}"), &format!("n{agent}")))),
+        Command::Sink(n, agent) => drop(catalog.put(sink(&format!("n{n}"), &format!("n{agent}")))),
+        Command::Route(n, to) => drop(catalog.put(route(&format!("n{n}"), &format!("n{to}")))),
+        Command::Delete(kind, n) => drop(catalog.delete(Kind::ALL[*kind], &name(&format!("n{n}")), &admin())),
+        Command::Revoke(n) => drop(catalog.revoke_agent(&format!("n{n}"), &admin())),
+        Command::Replay(n) => drop(catalog.replay_route(&format!("n{n}"), StartFrom::Earliest, &admin())),
+        Command::Admin(n) => drop(catalog.create_admin_token("ada", SecretHash::of(&format!("a{n}")))),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_rebuilt_equals_what_was_live(commands in commands()) {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open(&dir);
+        commands.iter().for_each(|command| run(&catalog, command));
+        let live = catalog.state();
+        drop(catalog);
+
+        let (catalog, opened) = Catalog::open(dir.path(), config().0).unwrap();
+        prop_assert_eq!(&catalog.state(), &live, "from the projection");
+        prop_assert_eq!(opened.replayed, 0);
+        drop(catalog);
+
+        std::fs::remove_dir_all(dir.path().join("projection")).unwrap();
+        let (catalog, opened) = Catalog::open(dir.path(), config().0).unwrap();
+        prop_assert_eq!(&catalog.state(), &live, "from the events");
+        prop_assert_eq!(opened.replayed, live.seq);
+        prop_assert_eq!(catalog.verify().unwrap(), live.seq);
+    }
+}
+
+fn workload() -> Vec<Command> {
+    use Command::*;
+    vec![
+        Admin(1),
+        Site(0),
+        Join(0, 0),
+        Source(0, 0),
+        Sink(0, 0),
+        Route(0, 0),
+        Replay(0),
+        Site(1),
+        Join(1, 1),
+        Source(1, 1),
+        Delete(4, 0),
+        Revoke(1),
+        Delete(3, 0),
+        Site(2),
+    ]
+}
+
+fn open_simulated(
+    storage: SimulatedStorage,
+) -> Result<Catalog<SimulatedStorage>, towpath_catalog::OpenError> {
+    Ok(Catalog::open_on(storage, Path::new("/events"), None, config().0)?.0)
+}
+
+/// Ids are random, so states are compared by what admins would see, and by how many events led there.
+fn seen(state: &State) -> (u64, Vec<String>) {
+    let resources = Kind::ALL.into_iter().flat_map(|kind| state.list(kind));
+    let mut seen: Vec<_> =
+        resources.map(|resource| format!("{}@{}", resource.subject(), resource.generation())).collect();
+    seen.extend([
+        format!("{} tokens", state.tokens.len()),
+        format!("{} admins", state.admin_tokens.len()),
+        format!("{} revoked", state.revoked.len()),
+        format!("{} replays", state.replays.len()),
+    ]);
+    (state.seq, seen)
+}
+
+#[test]
+fn after_a_power_cut_at_any_operation_every_answered_command_holds_and_no_half_one() {
+    let total = {
+        let storage = SimulatedStorage::default();
+        let catalog = open_simulated(storage.clone()).unwrap();
+        workload().iter().for_each(|command| run(&catalog, command));
+        assert_eq!(catalog.state().seq, 16, "every command of the workload succeeds");
+        storage.operations()
+    };
+    for crash_at in 1..=total {
+        let storage = SimulatedStorage::with_faults(Faults { crash_at: Some(crash_at), ..Faults::default() });
+        let mut answered = seen(&State::default());
+        if let Ok(catalog) = open_simulated(storage.clone()) {
+            for command in workload() {
+                run(&catalog, &command);
+            }
+            answered = seen(&catalog.state());
+        }
+        let tears =
+            (0..=storage.pending_units()).step_by(7).map(Tear::Prefix).chain((0..4).map(Tear::Scatter));
+        for tear in tears {
+            let found = open_simulated(storage.power_cut(tear)).unwrap();
+            let (seq, resources) = seen(&found.state());
+            assert!(
+                seq >= answered.0,
+                "crash at {crash_at}, {tear:?}: event {} was answered, {seq} is left",
+                answered.0
+            );
+            assert!(seq <= answered.0 + 1, "crash at {crash_at}, {tear:?}: more than the one under way");
+            if seq == answered.0 {
+                assert_eq!(resources, answered.1, "crash at {crash_at}, {tear:?}");
+            }
+            assert_eq!(found.verify().unwrap(), seq);
+            assert!(found.put(site("after")).is_ok());
+        }
+    }
+    assert!(total > 30, "the workload touches the disk {total} times only");
+}
+
+#[test]
+fn after_a_failed_sync_the_command_has_not_happened_and_the_next_one_works() {
+    for failing in 1..12 {
+        let storage = SimulatedStorage::default();
+        let catalog = open_simulated(storage.clone()).unwrap();
+        let fail_sync = Some(storage.syncs() + failing);
+        storage.set_faults(Faults { fail_sync, ..Faults::default() });
+        let mut answered = Vec::new();
+        for n in 0..8 {
+            let before = catalog.state();
+            let site_name = format!("n{n}");
+            match catalog.put(site(&site_name)) {
+                Ok(_) => answered.push(name(&site_name)),
+                Err(_) => assert_eq!(catalog.state(), before),
+            }
+        }
+        let reopened = open_simulated(storage.power_cut(Tear::Prefix(0))).unwrap();
+        assert_eq!(reopened.state().sites.keys().cloned().collect::<Vec<_>>(), answered, "sync {failing}");
+        assert!(failing > 8 || answered.len() == 7, "sync {failing}: {answered:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_commands_and_work_resumes_when_there_is_space() {
+    let storage = SimulatedStorage::default();
+    let catalog = open_simulated(storage.clone()).unwrap();
+    catalog.put(site("before")).unwrap();
+    let used = storage.files().iter().map(|(_, size)| size).sum::<u64>();
+    storage.set_faults(Faults { capacity: Some(used + 20), ..Faults::default() });
+    let refused = catalog.delete(Kind::Site, &name("before"), &admin()).unwrap_err();
+    assert!(matches!(refused, DeleteError::Catalog(CatalogError::NoSpace(_))), "{refused}");
+    assert_eq!(catalog.state().sites.len(), 1);
+    storage.set_faults(Faults::default());
+    catalog.delete(Kind::Site, &name("before"), &admin()).unwrap();
+    assert_eq!(catalog.state().sites.len(), 0);
+    assert_eq!(catalog.verify().unwrap(), 2);
+}

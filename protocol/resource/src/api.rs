@@ -1,0 +1,29 @@
+//! What admins and the control plane say to each other over HTTP, beside the resources themselves. Defined once, so that
+//! the server, the command line and the OpenAPI document agree.
+
+pub mod problem;
+pub mod apply;
+pub mod token;
+pub mod fleet;
+pub mod route;
+pub mod stream;
+pub mod letter;
+
+pub use apply::{Applied, ApplyOutcome, ApplyReport};
+pub use fleet::{AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus};
+pub use letter::{DeadLetter, LetterOrigin, LetterState};
+pub use problem::Problem;
+pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
+pub use stream::{StreamRecord, StreamStatus};
+pub use token::{CreatedToken, TokenOrder, TokenState, TokenStatus};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A list, as the API answers it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub struct Listed<T> {
+    /// The items.
+    pub items: Vec<T>,
+}
