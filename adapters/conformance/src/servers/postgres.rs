@@ -29,19 +29,23 @@ impl PostgresServer {
     /// # Errors
     /// The server's programs are missing, or it does not start; the error quotes its log.
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_with(&[])
+        Self::start_with(&[], &[])
     }
 
-    /// The same with settings, such as `wal_level=logical`.
+    /// The same with settings, such as `wal_level=logical`, and with files, given by name and content, which
+    /// settings find as `../name`.
     ///
     /// # Errors
     /// The server's programs are missing, or it does not start; the error quotes its log.
-    pub fn start_with(settings: &[&str]) -> anyhow::Result<Self> {
+    pub fn start_with(settings: &[&str], files: &[(&str, &str)]) -> anyhow::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("towpath-pg").tempdir()?;
         let data = folder.path().join("data");
         let password = folder.path().join("password");
         std::fs::write(&password, SUPERUSER)?;
+        for (name, content) in files {
+            write_private(&folder.path().join(name), content)?;
+        }
         give_to_server_user(folder.path())?;
         let initdb = as_server_user(&programs.join("initdb"))
             .arg("--pgdata")
@@ -131,6 +135,17 @@ fn answers(process: &mut Child, programs: &Path, folder: &Path, port: u16) -> an
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(false)
+}
+
+/// Keys must be readable by the server alone.
+fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    std::fs::write(path, content)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
