@@ -8,3 +8,7 @@ pub mod control;
 pub mod http;
 mod link;
 mod data;
+pub mod cell;
+pub mod api;
+mod bootstrap;
+pub mod serve;

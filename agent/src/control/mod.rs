@@ -10,6 +10,10 @@ mod pinned;
 pub mod enrol;
 pub mod credentials;
 pub mod renew;
+pub(crate) mod ledger;
+pub(crate) mod secrets;
+pub(crate) mod status;
+pub(crate) mod reconcile;
 
 #[cfg(test)]
 mod test_authority;

@@ -18,6 +18,7 @@ use crate::stats::{StreamTotals, Totals};
 
 const CHECKPOINT: &[u8] = b"checkpoint";
 const TRIMMED: &[u8] = b"trimmed";
+const DEAD_LETTERS: &[u8] = b"dead-letters";
 
 /// What retention removed so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -115,6 +116,19 @@ impl Book {
             .0
             .iter()
             .try_for_each(|(stream, totals)| self.write(format!("stream/{stream}").as_bytes(), totals))
+    }
+
+    /// Where frames of dead letters stand.
+    pub(crate) fn dead_letters(&self) -> Result<BTreeMap<LogOffset, StreamName>, LogError> {
+        let stored: Vec<_> = self.read(DEAD_LETTERS)?.unwrap_or_default();
+        Ok(stored.into_iter().collect())
+    }
+
+    pub(crate) fn put_dead_letters(
+        &mut self,
+        frames: &BTreeMap<LogOffset, StreamName>,
+    ) -> Result<(), LogError> {
+        self.write(DEAD_LETTERS, &frames.iter().collect::<Vec<_>>())
     }
 
     pub(crate) fn put_checkpoint(&mut self, before: LogOffset) -> Result<(), LogError> {

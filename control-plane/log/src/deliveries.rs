@@ -8,6 +8,7 @@
 //! A cursor may lag behind the sink's own checkpoint, which rules. A dead letter is durable before the sink's commit
 //! that passes it over; its id follows from its place in the chain, so one that is reported again replaces itself.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -109,7 +110,13 @@ pub enum LetterError {
 
 /// The store. Cheap to clone. Its calls block on the disk.
 #[derive(Clone)]
-pub struct Deliveries(Arc<Mutex<Journal<DiskStorage>>>);
+pub struct Deliveries(Arc<Mutex<Store>>);
+
+struct Store {
+    journal: Journal<DiskStorage>,
+    /// Dead letters that wait for an admin, by route.
+    open: BTreeMap<RouteId, BTreeSet<String>>,
+}
 
 impl Deliveries {
     /// Opens the store in `dir`, or creates it there.
@@ -121,12 +128,29 @@ impl Deliveries {
         for lost in &recovery.lost {
             tracing::error!(store = %dir.display(), %lost, "dead letters or cursors are lost");
         }
-        Ok(Self(Arc::new(Mutex::new(journal))))
+        let deliveries = Self(Arc::new(Mutex::new(Store { journal, open: BTreeMap::new() })));
+        let letters = deliveries.letters(|_| true, usize::MAX);
+        let mut store = deliveries.0.lock();
+        letters.iter().for_each(|letter| store.note(letter));
+        drop(store);
+        Ok(deliveries)
     }
 
     /// How far a route has come, if it ever ran.
     pub fn cursor(&self, route: RouteId) -> Option<Cursor> {
-        self.0.lock().get(cursor_key(route).as_bytes()).and_then(|value| serde_json::from_slice(value).ok())
+        self.0
+            .lock()
+            .journal
+            .get(cursor_key(route).as_bytes())
+            .and_then(|value| serde_json::from_slice(value).ok())
+    }
+
+    /// The furthest offset that any route has come to; 0 when none has.
+    pub fn furthest(&self) -> LogOffset {
+        let store = self.0.lock();
+        let cursors = store.journal.iter().filter(|(key, _)| key.starts_with(b"cursor/"));
+        let cursors = cursors.filter_map(|(_, value)| serde_json::from_slice::<Cursor>(value).ok());
+        cursors.map(|cursor| cursor.offset).max().unwrap_or_default()
     }
 
     /// Notes how far a route has come. It need not survive a power cut.
@@ -135,7 +159,7 @@ impl Deliveries {
     /// The disk refuses.
     pub fn put_cursor(&self, route: RouteId, cursor: &Cursor) -> Result<(), LogError> {
         let value = serde_json::to_vec(cursor).expect("numbers are always JSON");
-        write(&mut self.0.lock(), |journal| journal.put(cursor_key(route).as_bytes(), &value))
+        write(&mut self.0.lock().journal, |journal| journal.put(cursor_key(route).as_bytes(), &value))
     }
 
     /// Forgets a route and its dead letters.
@@ -144,8 +168,9 @@ impl Deliveries {
     /// The disk refuses.
     pub fn forget(&self, route: RouteId) -> Result<(), LogError> {
         let letters = self.letters(|letter| letter.route == route, usize::MAX);
-        let mut journal = self.0.lock();
-        write(&mut journal, |journal| {
+        let mut store = self.0.lock();
+        store.open.remove(&route);
+        write(&mut store.journal, |journal| {
             journal.remove(cursor_key(route).as_bytes())?;
             letters.iter().try_for_each(|letter| journal.remove(letter_key(&letter.id).as_bytes()))?;
             journal.sync()
@@ -158,20 +183,20 @@ impl Deliveries {
     /// The route has too many, or the disk refuses; none is then sure to be durable.
     pub fn add_letters(&self, letters: &[Letter]) -> Result<(), LetterError> {
         let Some(route) = letters.first().map(|letter| letter.route) else { return Ok(()) };
-        let kept = self.letters(|letter| letter.route == route, MAX_LETTERS_PER_ROUTE).len();
-        if kept + letters.len() > MAX_LETTERS_PER_ROUTE {
+        let mut store = self.0.lock();
+        let new: Vec<_> = letters
+            .iter()
+            .filter(|letter| store.journal.get(letter_key(&letter.id).as_bytes()).is_none())
+            .collect();
+        if store.open.get(&route).map_or(0, BTreeSet::len) + new.len() > MAX_LETTERS_PER_ROUTE {
             return Err(LetterError::TooMany);
         }
-        let mut journal = self.0.lock();
-        write(&mut journal, |journal| {
-            for letter in letters {
-                let key = letter_key(&letter.id);
-                if journal.get(key.as_bytes()).is_none() {
-                    journal.put(key.as_bytes(), &encoded(letter))?;
-                }
-            }
+        write(&mut store.journal, |journal| {
+            new.iter()
+                .try_for_each(|letter| journal.put(letter_key(&letter.id).as_bytes(), &encoded(letter)))?;
             journal.sync()
         })?;
+        new.into_iter().for_each(|letter| store.note(letter));
         Ok(())
     }
 
@@ -180,10 +205,13 @@ impl Deliveries {
     /// # Errors
     /// The disk refuses.
     pub fn update_letter(&self, letter: &Letter) -> Result<(), LogError> {
-        write(&mut self.0.lock(), |journal| {
+        let mut store = self.0.lock();
+        write(&mut store.journal, |journal| {
             journal.put(letter_key(&letter.id).as_bytes(), &encoded(letter))?;
             journal.sync()
-        })
+        })?;
+        store.note(letter);
+        Ok(())
     }
 
     /// Removes a dead letter, durably.
@@ -191,26 +219,51 @@ impl Deliveries {
     /// # Errors
     /// The disk refuses.
     pub fn discard_letter(&self, id: &str) -> Result<(), LogError> {
-        write(&mut self.0.lock(), |journal| {
+        let mut store = self.0.lock();
+        write(&mut store.journal, |journal| {
             journal.remove(letter_key(id).as_bytes())?;
             journal.sync()
-        })
+        })?;
+        store.open.values_mut().for_each(|open| {
+            open.remove(id);
+        });
+        Ok(())
     }
 
     /// A dead letter.
     pub fn letter(&self, id: &str) -> Option<Letter> {
-        self.0.lock().get(letter_key(id).as_bytes()).and_then(|value| serde_json::from_slice(value).ok())
+        self.0
+            .lock()
+            .journal
+            .get(letter_key(id).as_bytes())
+            .and_then(|value| serde_json::from_slice(value).ok())
+    }
+
+    /// How many dead letters of a route wait for an admin.
+    pub fn open_letters(&self, route: RouteId) -> u64 {
+        self.0.lock().open.get(&route).map_or(0, |open| open.len() as u64)
     }
 
     /// Up to `limit` dead letters that are wanted, newest first.
     pub fn letters(&self, wanted: impl Fn(&Letter) -> bool, limit: usize) -> Vec<Letter> {
-        let journal = self.0.lock();
-        let entries = journal.iter().filter(|(key, _)| key.starts_with(b"letter/"));
+        let store = self.0.lock();
+        let entries = store.journal.iter().filter(|(key, _)| key.starts_with(b"letter/"));
         let letters = entries.filter_map(|(_, value)| serde_json::from_slice::<Letter>(value).ok());
         let mut found: Vec<_> = letters.filter(wanted).collect();
         found.sort_by(|a, b| b.refused_at_us.cmp(&a.refused_at_us).then_with(|| a.id.cmp(&b.id)));
         found.truncate(limit);
         found
+    }
+}
+
+impl Store {
+    fn note(&mut self, letter: &Letter) {
+        let open = self.open.entry(letter.route).or_default();
+        if letter.state == LetterState::Open {
+            open.insert(letter.id.clone());
+        } else {
+            open.remove(&letter.id);
+        }
     }
 }
 
@@ -275,6 +328,7 @@ mod tests {
         assert_eq!(rows, [3, 2, 1]);
         assert_eq!(store.letter(&letter(1).id).unwrap().state, LetterState::Replaying { seq: 4 });
         assert_eq!(store.letters(|_| true, 2).len(), 2);
+        assert_eq!(store.open_letters(letter(1).route), 2);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!                      mark/<lane>/<offset>/<n> marks of frames that retention removed
 //!                      stream/<stream>          totals at the last checkpoint
 //!                      trimmed/<stream>         totals of what retention removed
+//!                      dead-letters             where frames of dead letters stand
 //!                      checkpoint               every frame before this offset is in the entries above
 //! ```
 //!
@@ -32,5 +33,5 @@ pub use error::{AppendError, LogError, ReadError};
 pub use log::{LogConfig, LogStatus, Recovered, RegionLog};
 pub use reader::{Entry, LogReader};
 pub use retention::{Retained, Retention};
-pub use stats::{StreamTotals, Totals};
+pub use stats::{SourceTotals, StreamTotals, Totals};
 pub use writer::Outcome;

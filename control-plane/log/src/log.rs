@@ -10,7 +10,8 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use towpath_record::{
-    LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, StreamSchema, dead_letter,
+    LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
+    dead_letter,
 };
 use towpath_segment::{Config, DiskStorage, LogView, LostRange, Recovery, SegmentLog};
 
@@ -19,7 +20,7 @@ use crate::chain::LaneState;
 use crate::error::{AppendError, LogError, ReadError};
 use crate::reader::LogReader;
 use crate::retention::{Retained, Retention};
-use crate::stats::Totals;
+use crate::stats::{SourceTotals, Totals};
 use crate::writer::{Command, Outcome, Shared, Writer};
 
 /// Commands that wait for the writing thread; more callers wait.
@@ -54,6 +55,8 @@ pub struct LogStatus {
     pub bytes: u64,
     /// Totals of every stream since the log was created.
     pub totals: Totals,
+    /// Totals of every source since the log was opened.
+    pub by_source: BTreeMap<SourceId, SourceTotals>,
 }
 
 /// A region's log. Cheap to clone; the last clone to go closes it.
@@ -97,6 +100,8 @@ impl RegionLog {
             lanes: book.lanes()?,
             totals: book.totals()?,
             trimmed: Totals(book.trimmed()?.totals),
+            by_source: BTreeMap::new(),
+            dead_letters: book.dead_letters()?,
             schemas: book.schemas()?,
         };
         shared.schemas.insert(dead_letter::schema().hash(), dead_letter::schema().clone());
@@ -274,17 +279,26 @@ impl RegionLog {
 
     /// How large the log is.
     pub fn status(&self) -> LogStatus {
+        let shared = self.0.shared.read();
         LogStatus {
             first: LogOffset(self.0.view.first_index()),
             next: *self.0.head.borrow(),
             bytes: self.0.view.bytes(),
-            totals: self.0.shared.read().totals.clone(),
+            totals: shared.totals.clone(),
+            by_source: shared.by_source.clone(),
         }
     }
 
     /// Totals of what retention has removed: where a reader from the oldest offset begins to count.
     pub fn trimmed_totals(&self) -> Totals {
         self.0.shared.read().trimmed.clone()
+    }
+
+    /// Up to `limit` retained frames of dead letters that are wanted, newest first.
+    pub fn dead_letter_frames(&self, wanted: impl Fn(&StreamName) -> bool, limit: usize) -> Vec<LogOffset> {
+        let (shared, first) = (self.0.shared.read(), LogOffset(self.0.view.first_index()));
+        let retained = shared.dead_letters.range(first..).rev();
+        retained.filter(|(_, stream)| wanted(stream)).map(|(offset, _)| *offset).take(limit).collect()
     }
 
     /// Every lane that ever had a frame or an epoch.
@@ -334,10 +348,7 @@ fn catch_up(shared: &mut Shared, log: &SegmentLog<DiskStorage>, from: LogOffset)
     loop {
         match reader.next_now() {
             Ok(Some(entry)) => {
-                let header = entry.frame.header();
-                let lane = shared.lanes.entry(header.lane.clone()).or_default();
-                lane.advance(header, entry.frame.link().crc);
-                shared.totals.count(header, entry.frame.bytes().len());
+                shared.note(entry.offset, &entry.frame);
                 frames += 1;
             }
             Ok(None) => return Ok(frames),

@@ -1,9 +1,9 @@
 //! How much has passed through the log, per stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use towpath_record::{FrameHeader, FrameKind, StreamName};
+use towpath_record::{FrameHeader, FrameKind, SourceId, StreamName};
 
 /// Totals of a stream, since the log was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,5 +44,30 @@ impl Totals {
             FrameKind::Progress | FrameKind::Replay => {}
         }
         totals.last_captured_us = totals.last_captured_us.max(header.captured_at_us);
+    }
+}
+
+/// What a source has brought since the log was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceTotals {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// The streams they belong to.
+    pub streams: BTreeSet<StreamName>,
+}
+
+impl SourceTotals {
+    /// Counts a frame of this many bytes.
+    pub fn count(by_source: &mut BTreeMap<SourceId, Self>, header: &FrameHeader, bytes: usize) {
+        if header.kind == FrameKind::Records {
+            let totals = by_source.entry(header.lane.source).or_default();
+            totals.records += u64::from(header.rows);
+            totals.bytes += bytes as u64;
+            if !totals.streams.contains(&header.stream) {
+                totals.streams.insert(header.stream.clone());
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use towpath_record::{
-    FrameKind, LaneId, LogOffset, Mark, SchemaHash, SealedFrame, StreamSchema, dead_letter,
+    FrameKind, LaneId, LogOffset, Mark, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
+    dead_letter,
 };
 use towpath_segment::{DiskStorage, SegmentLog, error as segment};
 
@@ -15,7 +16,7 @@ use crate::book::Book;
 use crate::chain::{LaneState, Verdict};
 use crate::error::{AppendError, LogError};
 use crate::retention::{self, Retained, Retention};
-use crate::stats::Totals;
+use crate::stats::{SourceTotals, Totals};
 
 /// Frames are gathered into one sync up to this many bytes.
 const GROUP_BYTES: usize = 16 << 20;
@@ -73,7 +74,29 @@ pub(crate) struct Shared {
     pub lanes: BTreeMap<LaneId, LaneState>,
     pub totals: Totals,
     pub trimmed: Totals,
+    pub by_source: BTreeMap<SourceId, SourceTotals>,
+    /// Where frames of dead letters stand, newest last.
+    pub dead_letters: BTreeMap<LogOffset, StreamName>,
     pub schemas: BTreeMap<SchemaHash, StreamSchema>,
+}
+
+/// Offsets of dead-letter frames that are remembered; older ones are found by reading the log.
+const MAX_DEAD_LETTER_FRAMES: usize = 100_000;
+
+impl Shared {
+    /// Notes a frame that is durable.
+    pub(crate) fn note(&mut self, offset: LogOffset, frame: &SealedFrame) {
+        let (header, bytes) = (frame.header(), frame.bytes().len());
+        self.lanes.entry(header.lane.clone()).or_default().advance(header, frame.link().crc);
+        self.totals.count(header, bytes);
+        SourceTotals::count(&mut self.by_source, header, bytes);
+        if header.kind == FrameKind::DeadLetters {
+            self.dead_letters.insert(offset, header.stream.clone());
+            if self.dead_letters.len() > MAX_DEAD_LETTER_FRAMES {
+                self.dead_letters.pop_first();
+            }
+        }
+    }
 }
 
 pub(crate) struct Writer {
@@ -229,10 +252,8 @@ impl Writer {
             return;
         }
         let mut shared = self.shared.write();
-        for frame in &accepted[..durable] {
-            let header = frame.header();
-            shared.lanes.entry(header.lane.clone()).or_default().advance(header, frame.link().crc);
-            shared.totals.count(header, frame.bytes().len());
+        for (frame, offset) in accepted[..durable].iter().zip(first..) {
+            shared.note(LogOffset(offset), frame);
             self.bytes_since_checkpoint += frame.bytes().len() as u64;
         }
         drop(shared);
@@ -269,6 +290,7 @@ impl Writer {
             self.book.put_lane(lane, state)?;
         }
         self.book.put_totals(&shared.totals)?;
+        self.book.put_dead_letters(&shared.dead_letters)?;
         drop(shared);
         // The entries before the number that vouches for them: a crash in between only makes the number lag.
         self.book.sync()?;

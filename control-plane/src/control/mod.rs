@@ -10,3 +10,6 @@ pub mod verifier;
 pub mod tls;
 pub mod token;
 pub mod enrol;
+pub mod ledger;
+pub(crate) mod desired;
+pub mod observed;

@@ -1,0 +1,413 @@
+//! One source's lane: runs the source, captures what it emits into the spool, and settles what the log has.
+//!
+//! ```text
+//!   a spool that goes on, a cache that knows ──▶ resume: the source reads on behind the newest spooled frame
+//!   a spool that goes on, a cache that was lost ──▶ resume, with every mark of the lane to rebuild the cache from
+//!   no frames, or damaged, or not what the log expects ──▶ fresh: a new epoch, from where the log ends
+//! ```
+//!
+//! A fresh start needs the control plane; resuming does not. Shipping is the link's work: it reads the spool by
+//! itself, as far as the cell's window allows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use towpath_adapter_api::{
+    AdapterError, Emission, ErrorKind, Reaction, Registry, Releaser, Resume, SourceContext, SourceDriver,
+};
+use towpath_record::{FrameKind, LaneId, Mark, SealError};
+use towpath_resource::ReleaseWhen;
+use towpath_resource::desired::DesiredSource;
+use towpath_resource::observed::Condition;
+use towpath_session::{Backoff, BackoffConfig, LaneGrant};
+use towpath_spool::{LaneQueue, Spool, SpoolError};
+
+use super::capture::{Batcher, Chain, Limits, Parcel};
+use super::schemas::{SchemaStore, SchemaStoreError};
+use super::settle::Unsettled;
+use crate::control::ledger::{Ledger, LedgerError};
+use crate::control::secrets;
+use crate::control::status::{Board, trouble_of, waiting};
+use crate::link::{LaneEvent, LaneHandle, LinkHandle, SpooledFrames};
+
+/// Emissions that wait between a source and capture.
+const EMISSIONS: usize = 4;
+
+/// What every lane of an agent works with.
+#[derive(Clone)]
+pub(crate) struct LaneTools {
+    pub link: LinkHandle,
+    pub registry: Registry,
+    pub spool: Arc<Spool>,
+    pub schemas: SchemaStore,
+    pub ledger: Ledger,
+    pub board: Arc<Board>,
+}
+
+/// Why a lane's run ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaneError {
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] AdapterError),
+    /// The spool failed.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A parcel does not fit into a frame.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A schema cannot be stored.
+    #[error(transparent)]
+    Schema(#[from] SchemaStoreError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The log does not go on where the spool does.
+    #[error("the lane begins anew from where the region log ends: {0}")]
+    Broken(String),
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Stopped,
+}
+
+/// Where a run begins.
+struct Start {
+    chain: Chain,
+    resume: Resume,
+    /// What the log is known to hold already.
+    acknowledged: u64,
+}
+
+/// Runs a source until stopped; failures are retried.
+pub(crate) async fn run(tools: LaneTools, source: DesiredSource, stop: CancellationToken) {
+    let mut backoff = Backoff::new(BackoffConfig::default(), fastrand::u64(..));
+    let mut fresh = false;
+    loop {
+        let ended = tokio::select! {
+            ended = attempt(&tools, &source, fresh, &stop, &mut backoff) => ended,
+            () = stop.cancelled() => return,
+        };
+        let Err(error) = ended else { return };
+        fresh = matches!(error, LaneError::Broken(_));
+        let (reaction, error) = reaction(error);
+        let (condition, trouble) = trouble_of(&error);
+        tools.board.source_condition(source.id, condition, Some(trouble));
+        match reaction {
+            Reaction::End => return,
+            Reaction::AwaitChange => {
+                tracing::error!(source = %source.name, %error, "the source waits for its resource to be changed");
+                return stop.cancelled().await;
+            }
+            Reaction::Retry { longest_pause } => {
+                let pause = backoff.handle_failure(Instant::now()).min(longest_pause);
+                tracing::warn!(source = %source.name, %error, ?pause, "the source will be started again");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+fn reaction(error: LaneError) -> (Reaction, AdapterError) {
+    let error = match error {
+        LaneError::Source(error) => error,
+        LaneError::Stopped => AdapterError::new(ErrorKind::Stopped, "agent", "it is stopping"),
+        LaneError::Seal(error) => AdapterError::new(ErrorKind::Config, "capture", error.to_string()),
+        other => AdapterError::new(ErrorKind::Unavailable, "spool", other.to_string()),
+    };
+    (error.kind.reaction().0, error)
+}
+
+async fn attempt(
+    tools: &LaneTools,
+    source: &DesiredSource,
+    fresh: bool,
+    stop: &CancellationToken,
+    backoff: &mut Backoff,
+) -> Result<(), LaneError> {
+    let lane = LaneId { source: source.id, region: source.region.clone() };
+    let queue = tools.spool.lane(&lane)?;
+    let (start, mut port) = begin(tools, source, &queue, fresh).await?;
+    let config = secrets::resolve(&source.config)?;
+    let adapter = tools.registry.source(source.adapter.as_str(), &config)?;
+    let (output, releases, driver) = SourceDriver::channels(EMISSIONS);
+    let cache = tools.ledger.cache(source.id)?;
+    let rebuilding = start.resume.rebuild.is_some();
+    let context = SourceContext {
+        name: source.name.clone(),
+        resume: start.resume,
+        output,
+        releases,
+        cache: cache.clone(),
+        stop: stop.child_token(),
+    };
+    let source_stop = context.stop.clone();
+    let _stop_with_us = source_stop.drop_guard();
+    let unsettled = Arc::new(Mutex::new(unsettled(tools, &lane, &queue)?));
+    let releaser = driver.releaser();
+    let mut running = AbortOnDropHandle::new(tokio::spawn(adapter.run(context)));
+    tools.board.source_condition(source.id, Condition::Running, None);
+    backoff.handle_success(Instant::now());
+    let mut capture = Capture {
+        tools,
+        source,
+        queue: queue.clone(),
+        unsettled: unsettled.clone(),
+        batcher: Batcher::new(Limits {
+            rows: source.capture.max_rows as usize,
+            bytes: usize::try_from(source.capture.max_bytes.0).unwrap_or(usize::MAX),
+            linger: source.capture.linger.0,
+        }),
+        chain: Some(start.chain),
+        on_first: rebuilding.then(|| move || cache.set_built()),
+    };
+    let settle = Settle { tools, source, lane: &lane, queue: &queue, unsettled: &unsettled, releaser };
+    tokio::select! {
+        ended = capture.run(driver.emissions) => ended?,
+        ended = settle.run(&mut port, start.acknowledged) => return ended,
+    }
+    match (&mut running).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(AdapterError::new(
+            ErrorKind::Unavailable,
+            source.name.as_str(),
+            "the adapter stopped unexpectedly; its last words are in the agent's log",
+        )
+        .into()),
+    }
+}
+
+/// Finds out where the run begins. Waits for the control plane where that cannot be told without it.
+async fn begin(
+    tools: &LaneTools,
+    source: &DesiredSource,
+    queue: &LaneQueue,
+    fresh: bool,
+) -> Result<(Start, LaneHandle), LaneError> {
+    let open = |want_marks| {
+        let frames = Arc::new(SpooledFrames::new(queue.clone()));
+        tools.link.open_lane(queue.lane().clone(), frames, want_marks)
+    };
+    let built = tools.ledger.cache(source.id)?.is_built();
+    let goes_on = !fresh && queue.damage().is_none() && queue.tail()?.is_some();
+    let Some(newest) = queue.head().filter(|_| goes_on) else {
+        if let Some(damage) = queue.damage() {
+            tracing::warn!(source = %source.name, %damage, "the spool is filled again from the source");
+        }
+        queue.reset().await?;
+        let mut port = open(!built);
+        let grant = granted(tools, source, &mut port).await?;
+        let chain = Chain::new(grant.lane, grant.epoch, grant.last);
+        let resume = Resume { position: grant.position, rebuild: grant.marks };
+        return Ok((Start { chain, resume, acknowledged: 0 }, port));
+    };
+    let chain = Chain::new(newest.header.lane.clone(), newest.header.epoch, Some(newest.link));
+    let mut port = open(!built);
+    let mut acknowledged = 0;
+    let mut resume = Resume { position: newest.header.position, rebuild: None };
+    if !built {
+        let grant = granted(tools, source, &mut port).await?;
+        let mut marks = grant.marks.unwrap_or_default();
+        acknowledged = grant.last.map_or(0, |link| link.seq);
+        marks.extend(spooled_marks(queue, acknowledged)?);
+        resume.rebuild = Some(marks);
+    }
+    Ok((Start { chain, resume, acknowledged }, port))
+}
+
+async fn granted(
+    tools: &LaneTools,
+    source: &DesiredSource,
+    port: &mut LaneHandle,
+) -> Result<LaneGrant, LaneError> {
+    let trouble =
+        waiting("waits for the control plane to open its lane", "check the link to the control plane");
+    tools.board.source_condition(source.id, Condition::Waiting, Some(trouble));
+    loop {
+        match port.next().await.ok_or(LaneError::Stopped)? {
+            LaneEvent::Granted(grant) => return Ok(grant),
+            LaneEvent::Refused { reason, remedy, .. } => {
+                tools.board.source_condition(source.id, Condition::Waiting, Some(waiting(reason, &remedy)));
+            }
+            LaneEvent::Broken(cause) => return Err(LaneError::Broken(cause.to_string())),
+            LaneEvent::Acknowledged(_) => {}
+        }
+    }
+}
+
+fn spooled_marks(queue: &LaneQueue, after: u64) -> Result<Vec<Mark>, SpoolError> {
+    let mut marks = Vec::new();
+    let mut reader = queue.reader(0);
+    while let Some(frame) = reader.try_next()? {
+        if frame.header().seq > after {
+            marks.extend(frame.header().marks.iter().cloned());
+        }
+    }
+    Ok(marks)
+}
+
+/// What was spooled in earlier runs and not released.
+fn unsettled(tools: &LaneTools, lane: &LaneId, queue: &LaneQueue) -> Result<Unsettled, LaneError> {
+    let released = tools.ledger.released(lane)?;
+    let mut unsettled = Unsettled::default();
+    let mut reader = queue.reader(0);
+    while let Some(frame) = reader.try_next()? {
+        if frame.header().seq > released {
+            unsettled.spooled(frame.header());
+        }
+    }
+    Ok(unsettled)
+}
+
+/// Emissions into frames, frames into the spool.
+struct Capture<'a, F> {
+    tools: &'a LaneTools,
+    source: &'a DesiredSource,
+    queue: LaneQueue,
+    unsettled: Arc<Mutex<Unsettled>>,
+    batcher: Batcher,
+    /// Taken only while a thread seals.
+    chain: Option<Chain>,
+    on_first: Option<F>,
+}
+
+impl<F: FnOnce()> Capture<'_, F> {
+    /// Ends when the source does, or the spool fails.
+    async fn run(&mut self, mut emissions: mpsc::Receiver<Emission>) -> Result<(), LaneError> {
+        loop {
+            let deadline = self.batcher.deadline();
+            tokio::select! {
+                emission = emissions.recv() => {
+                    let Some(emission) = emission else {
+                        return match self.batcher.close(now_us()) {
+                            Some(parcel) => self.spool(parcel).await,
+                            None => Ok(()),
+                        };
+                    };
+                    if let Some(first) = self.on_first.take() {
+                        first();
+                    }
+                    for parcel in self.batcher.push(Instant::now(), now_us(), emission) {
+                        self.spool(parcel).await?;
+                    }
+                }
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
+                    if let Some(parcel) = self.batcher.close(now_us()) {
+                        self.spool(parcel).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn spool(&mut self, parcel: Parcel) -> Result<(), LaneError> {
+        self.tools.schemas.put(&parcel.schema).await?;
+        let mut chain = self.chain.take().expect("sealing puts the chain back before it returns");
+        let sealed = tokio::task::spawn_blocking(move || (chain.seal(parcel, now_us()), chain)).await;
+        let (frame, chain) = sealed.map_err(|_| LaneError::Stopped)?;
+        self.chain = Some(chain);
+        let frame = frame?;
+        let header = frame.header();
+        let rows = u64::from(header.rows);
+        let (records, dead_letters) = match header.kind {
+            FrameKind::DeadLetters => (0, rows),
+            FrameKind::Records | FrameKind::Progress | FrameKind::Replay => (rows, 0),
+        };
+        self.tools.board.captured(self.source.id, records, dead_letters, frame.bytes().len() as u64);
+        // Before the frame is durable, so that no acknowledgement can come first.
+        let waiting_rows = {
+            let mut unsettled = self.unsettled.lock();
+            unsettled.spooled(header);
+            unsettled.rows()
+        };
+        self.tools.board.source(self.source.id, |source| source.backlog.records = waiting_rows);
+        if let Some(reason) = self.queue.waiting() {
+            let trouble =
+                waiting(format!("waits for the spool: {reason}"), "free space or raise the spool's limit");
+            self.tools.board.source_condition(self.source.id, Condition::Waiting, Some(trouble));
+            drop(self.queue.enqueue(frame).await?);
+            self.tools.board.source_condition(self.source.id, Condition::Running, None);
+        } else {
+            // The receipt is not awaited: what counts is the log's acknowledgement.
+            drop(self.queue.enqueue(frame).await?);
+        }
+        Ok(())
+    }
+}
+
+/// Acknowledgements into releases.
+struct Settle<'a> {
+    tools: &'a LaneTools,
+    source: &'a DesiredSource,
+    lane: &'a LaneId,
+    queue: &'a LaneQueue,
+    unsettled: &'a Mutex<Unsettled>,
+    releaser: Releaser,
+}
+
+impl Settle<'_> {
+    /// Ends only with an error.
+    async fn run(&self, port: &mut LaneHandle, acknowledged: u64) -> Result<(), LaneError> {
+        self.acknowledged(acknowledged).await?;
+        let early = self.source.release == ReleaseWhen::Spool;
+        let mut durable = self.queue.last_durable();
+        loop {
+            tokio::select! {
+                event = port.next() => self.handle(event.ok_or(LaneError::Stopped)?).await?,
+                changed = durable.changed(), if early => {
+                    changed.map_err(|_| LaneError::Stopped)?;
+                    let seq = *durable.borrow_and_update();
+                    self.release(seq).await?;
+                }
+            }
+        }
+    }
+
+    async fn handle(&self, event: LaneEvent) -> Result<(), LaneError> {
+        match event {
+            LaneEvent::Acknowledged(link) => self.acknowledged(link.seq).await,
+            LaneEvent::Granted(grant) => {
+                self.tools.board.source_condition(self.source.id, Condition::Running, None);
+                self.acknowledged(grant.last.map_or(0, |link| link.seq)).await
+            }
+            LaneEvent::Refused { reason, remedy, .. } => {
+                let trouble =
+                    waiting(format!("the control plane does not take its frames: {reason}"), &remedy);
+                self.tools.board.source_condition(self.source.id, Condition::Waiting, Some(trouble));
+                Ok(())
+            }
+            LaneEvent::Broken(cause) => Err(LaneError::Broken(cause.to_string())),
+        }
+    }
+
+    async fn acknowledged(&self, seq: u64) -> Result<(), LaneError> {
+        self.release(seq).await?;
+        self.queue.trim_through(seq);
+        Ok(())
+    }
+
+    /// Releases the source from everything up to this frame.
+    async fn release(&self, seq: u64) -> Result<(), LaneError> {
+        let (settlement, waiting_rows) = {
+            let mut unsettled = self.unsettled.lock();
+            (unsettled.settled(seq), unsettled.rows())
+        };
+        self.tools.board.source(self.source.id, |source| source.backlog.records = waiting_rows);
+        let Some(settlement) = settlement else { return Ok(()) };
+        if self.releaser.release(settlement.position, settlement.marks).await.is_err() {
+            // The source has ended; its end is reported by the run, and the release comes again in the next.
+            return std::future::pending().await;
+        }
+        Ok(self.tools.ledger.set_released(self.lane, settlement.seq)?)
+    }
+}
+
+fn now_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}

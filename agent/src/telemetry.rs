@@ -1,0 +1,72 @@
+//! What is seen of the agent from beside it: logs on standard error; health and metrics on an address that the
+//! admin chose. By default nothing listens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::control::status::Board;
+
+/// Environment variable with the log filter, in the syntax of `tracing_subscriber::EnvFilter`.
+pub const LOG_ENV: &str = "TOWPATH_LOG";
+
+/// Sends logs to standard error: readable at a terminal, JSON elsewhere if `json` is set.
+pub fn init_logging(json: bool) {
+    let filter = EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        logs.json().init();
+    } else {
+        logs.with_target(false).init();
+    }
+}
+
+/// Makes this process count what it does.
+///
+/// # Errors
+/// Another recorder is installed already.
+pub fn init_metrics() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new().install_recorder()?)
+}
+
+/// Serves `/healthz` and `/metrics` until stopped.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: PrometheusHandle,
+    board: Arc<Board>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
+    let router = Router::new()
+        .route("/healthz", get(health))
+        .route(
+            "/metrics",
+            get(|State((metrics, board)): State<Shared>| async move {
+                board.export();
+                metrics.run_upkeep();
+                metrics.render()
+            }),
+        )
+        .with_state((metrics, board));
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+type Shared = (PrometheusHandle, Arc<Board>);
+
+async fn health(State((_, board)): State<Shared>) -> (StatusCode, String) {
+    match board.faults() {
+        faults if faults.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        faults => (StatusCode::SERVICE_UNAVAILABLE, faults.join("\n") + "\n"),
+    }
+}

@@ -1,0 +1,107 @@
+//! An endpoint and what the OpenAPI document says of it, in one place, so that neither can go without the other.
+
+use axum::http::{Method, StatusCode};
+use axum::routing::MethodRouter;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::Value;
+
+use super::state::ApiState;
+
+/// The JSON Schema of a type, from a generator that collects what it refers to.
+pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
+
+/// An endpoint.
+pub(super) struct Endpoint {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) handler: MethodRouter<ApiState>,
+    pub(super) topic: &'static str,
+    pub(super) name: String,
+    pub(super) summary: String,
+    pub(super) arguments: Vec<Argument>,
+    pub(super) takes: Option<Content>,
+    pub(super) answers: Option<Content>,
+    pub(super) status: StatusCode,
+}
+
+/// An argument behind the `?` of the address.
+pub(super) struct Argument {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) schema: Value,
+}
+
+/// A body.
+pub(super) struct Content {
+    pub(super) types: Vec<&'static str>,
+    pub(super) schema: SchemaOf,
+}
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const YAML: &str = "application/yaml";
+pub(super) const LINES: &str = "application/x-ndjson";
+
+impl Endpoint {
+    /// An endpoint that answers 200. `name` is the operation's id in the document.
+    pub(super) fn new(
+        method: Method,
+        path: impl Into<String>,
+        handler: MethodRouter<ApiState>,
+        topic: &'static str,
+        name: impl Into<String>,
+        summary: impl Into<String>,
+    ) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            handler,
+            topic,
+            name: name.into(),
+            summary: summary.into(),
+            arguments: Vec::new(),
+            takes: None,
+            answers: None,
+            status: StatusCode::OK,
+        }
+    }
+
+    /// Takes an argument of this JSON Schema.
+    pub(super) fn argument(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
+        self.arguments.push(Argument { name, about, schema });
+        self
+    }
+
+    /// Takes a body of JSON.
+    pub(super) fn takes<T: JsonSchema>(self) -> Self {
+        self.takes_as(vec![JSON], Box::new(|generator| generator.subschema_for::<T>().to_value()))
+    }
+
+    /// Takes a body of these content types.
+    pub(super) fn takes_as(mut self, types: Vec<&'static str>, schema: SchemaOf) -> Self {
+        self.takes = Some(Content { types, schema });
+        self
+    }
+
+    /// Answers with JSON.
+    pub(super) fn answers<T: JsonSchema>(self) -> Self {
+        self.answers_as(vec![JSON], Box::new(|generator| generator.subschema_for::<T>().to_value()))
+    }
+
+    /// Answers with a body of these content types.
+    pub(super) fn answers_as(mut self, types: Vec<&'static str>, schema: SchemaOf) -> Self {
+        self.answers = Some(Content { types, schema });
+        self
+    }
+
+    /// Answers with another status than 200.
+    pub(super) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// A schema that is named in the document's components.
+pub(super) fn named(name: &str) -> SchemaOf {
+    let reference = format!("#/components/schemas/{name}");
+    Box::new(move |_| serde_json::json!({ "$ref": reference }))
+}

@@ -1,0 +1,191 @@
+//! Health and metrics: what machines ask, without a token.
+
+use std::fmt::Write;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::{Router, routing};
+use towpath_resource::api::FleetStatus;
+use towpath_resource::observed::Condition;
+
+use super::state::ApiState;
+
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
+
+/// Health and metrics alone, for a listener that only the monitoring reaches.
+pub fn metrics_router(state: ApiState) -> Router {
+    routes(true).with_state(state)
+}
+
+pub(super) fn routes(with_metrics: bool) -> Router<ApiState> {
+    let health = Router::new()
+        .route("/healthz", routing::get(|| async { "ok\n" }))
+        .route("/readyz", routing::get(ready));
+    if with_metrics { health.route("/metrics", routing::get(metrics)) } else { health }
+}
+
+async fn ready(State(state): State<ApiState>) -> (StatusCode, String) {
+    match state.plane().ready() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    let fleet = state.fleet(&state.plane().snapshot());
+    let text = state.process_metrics() + &rendered(&fleet);
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text)
+}
+
+/// The fleet's metrics. Names of resources and regions need no escaping.
+fn rendered(fleet: &FleetStatus) -> String {
+    let mut page = Page::default();
+    for agent in &fleet.agents {
+        let labels = format!("agent=\"{}\"", agent.name);
+        page.gauge(
+            "towpath_agent_connected",
+            "Whether the agent is connected.",
+            &labels,
+            f64::from(u8::from(agent.connected)),
+        );
+        page.gauge(
+            "towpath_agent_spool_bytes",
+            "Bytes of the agent's spool.",
+            &labels,
+            agent.spool.bytes as f64,
+        );
+        page.gauge(
+            "towpath_agent_spool_max_bytes",
+            "Bytes the spool may take.",
+            &labels,
+            agent.spool.max_bytes as f64,
+        );
+    }
+    for source in &fleet.sources {
+        let labels = format!("source=\"{}\",agent=\"{}\"", source.name, source.agent);
+        page.up("towpath_source_up", "Whether the source runs.", &labels, source.condition);
+        page.flow("towpath_source", "durable in the region's log", &labels, &source.logged);
+        page.lag("towpath_source", "the region's log is behind the source", &labels, &source.lag);
+        page.counter(
+            "towpath_source_dead_letters_total",
+            "Rows that could not become records.",
+            &labels,
+            source.dead_letters,
+        );
+    }
+    for log in &fleet.logs {
+        let labels = format!("region=\"{}\"", log.region);
+        page.gauge(
+            "towpath_log_disk_bytes",
+            "Bytes of the region's log on disk.",
+            &labels,
+            log.disk_bytes as f64,
+        );
+        page.gauge(
+            "towpath_log_next_offset",
+            "The number of the log's next frame.",
+            &labels,
+            log.next_offset.0 as f64,
+        );
+        page.flow("towpath_log", "durable in the region's log", &labels, &log.logged);
+    }
+    for route in &fleet.routes {
+        let labels = format!("route=\"{}\",sink=\"{}\"", route.name, route.sink);
+        page.up("towpath_route_up", "Whether the route delivers.", &labels, route.condition);
+        page.flow("towpath_route", "durable in the sink", &labels, &route.delivered);
+        page.lag("towpath_route", "the sink is behind the region's log", &labels, &route.lag);
+        page.gauge(
+            "towpath_route_dead_letters",
+            "Refused rows that wait.",
+            &labels,
+            route.dead_letters as f64,
+        );
+        page.gauge("towpath_route_failures", "Failures in a row.", &labels, f64::from(route.failures));
+    }
+    page.text()
+}
+
+/// A page of metrics, in which all samples of a metric must stand together.
+#[derive(Default)]
+struct Page(Vec<Metric>);
+
+struct Metric {
+    name: String,
+    help: String,
+    kind: &'static str,
+    samples: String,
+}
+
+impl Page {
+    fn sample(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: &'static str,
+        labels: &str,
+        value: impl std::fmt::Display,
+    ) {
+        let at = self.0.iter().position(|metric| metric.name == name).unwrap_or_else(|| {
+            self.0.push(Metric {
+                name: name.to_owned(),
+                help: help.to_owned(),
+                kind,
+                samples: String::new(),
+            });
+            self.0.len() - 1
+        });
+        writeln!(self.0[at].samples, "{name}{{{labels}}} {value}").expect("memory takes all of it");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, labels: &str, value: f64) {
+        self.sample(name, help, "gauge", labels, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, labels: &str, value: u64) {
+        self.sample(name, help, "counter", labels, value);
+    }
+
+    fn up(&mut self, name: &str, help: &str, labels: &str, condition: Condition) {
+        self.gauge(name, help, labels, f64::from(u8::from(condition == Condition::Running)));
+    }
+
+    fn flow(&mut self, stem: &str, what: &str, labels: &str, flow: &towpath_resource::api::Flow) {
+        self.counter(&format!("{stem}_records_total"), &format!("Records {what}."), labels, flow.records);
+        self.counter(&format!("{stem}_bytes_total"), &format!("Bytes of frames {what}."), labels, flow.bytes);
+        let (records, bytes) = (flow.records_per_second, flow.bytes_per_second);
+        self.gauge(
+            &format!("{stem}_records_per_second"),
+            &format!("Records a second, {what}."),
+            labels,
+            records,
+        );
+        self.gauge(&format!("{stem}_bytes_per_second"), &format!("Bytes a second, {what}."), labels, bytes);
+    }
+
+    fn lag(&mut self, stem: &str, what: &str, labels: &str, lag: &towpath_resource::api::Lag) {
+        self.gauge(
+            &format!("{stem}_lag_records"),
+            &format!("How many records {what}."),
+            labels,
+            lag.records as f64,
+        );
+        self.gauge(
+            &format!("{stem}_lag_bytes"),
+            &format!("How many bytes {what}."),
+            labels,
+            lag.bytes as f64,
+        );
+        self.gauge(&format!("{stem}_lag_seconds"), &format!("How many seconds {what}."), labels, lag.seconds);
+    }
+
+    fn text(self) -> String {
+        let mut text = String::new();
+        for Metric { name, help, kind, samples } in self.0 {
+            write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}")
+                .expect("memory takes all of it");
+        }
+        text
+    }
+}

@@ -1,0 +1,186 @@
+//! An API over a real catalog and a data path that says what the test wants.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
+use towpath_record::{AgentId, LogOffset, ResourceName};
+use towpath_resource::api::StreamRecord;
+
+use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, TailOrder};
+use crate::api::{ApiConfig, ApiState, router};
+use crate::control::ca::CaFingerprint;
+
+pub(super) const TOKEN: &str = "tpa1.test";
+
+#[derive(Default)]
+pub(super) struct FakePlane {
+    pub(super) snapshot: Mutex<Snapshot>,
+    pub(super) letters: Mutex<Vec<Letter>>,
+    pub(super) unready: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Plane for FakePlane {
+    fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().clone()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.unready.lock().clone().map_or(Ok(()), Err)
+    }
+
+    async fn tail(
+        &self,
+        order: TailOrder,
+    ) -> Result<BoxStream<'static, Result<StreamRecord, PlaneError>>, PlaneError> {
+        let record = |row: u32| StreamRecord {
+            offset: LogOffset(7),
+            row,
+            op: "create".into(),
+            at: Timestamp::UNIX_EPOCH,
+            tx: None,
+            record: serde_json::Map::from_iter([("id".to_owned(), row.into())]),
+        };
+        if order.follow {
+            return Ok(stream::pending().boxed());
+        }
+        let lost = PlaneError::Unavailable("frame 8 is lost".into());
+        Ok(stream::iter((0..150).map(record).map(Ok).chain([Err(lost)])).boxed())
+    }
+
+    async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {
+        let wanted = |letter: &&Letter| order.stream.as_ref().is_none_or(|stream| letter.stream == *stream);
+        Ok(self.letters.lock().iter().filter(wanted).take(order.limit).cloned().collect())
+    }
+
+    async fn letter(&self, id: &str) -> Result<Letter, PlaneError> {
+        let found = self.letters.lock().iter().find(|letter| letter.id == id).cloned();
+        found.ok_or_else(|| PlaneError::NotFound(format!("there is no dead letter {id}")))
+    }
+
+    async fn replay_letter(&self, id: &str) -> Result<Letter, PlaneError> {
+        let mut letters = self.letters.lock();
+        let letter = letters.iter_mut().find(|letter| letter.id == id).unwrap();
+        if std::mem::replace(&mut letter.replayed, true) {
+            return Err(PlaneError::Conflict(format!("dead letter {id} was replayed already")));
+        }
+        Ok(letter.clone())
+    }
+}
+
+pub(super) struct Fixture {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) plane: Arc<FakePlane>,
+    pub(super) router: Router,
+    _dir: TempDir,
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) content_type: String,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The detail of a problem with this status.
+    pub(super) fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.content_type, "application/problem+json", "{}", self.text);
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(dir.path(), CatalogConfig::default()).unwrap();
+        let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
+        catalog.create_admin_token("ada", SecretHash::of(TOKEN)).unwrap();
+        let config = ApiConfig {
+            catalog: catalog.clone(),
+            plane: plane.clone(),
+            ca: CaFingerprint([7; 32]),
+            metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
+            serve_metrics: true,
+        };
+        Self { catalog, plane, router: router(ApiState::new(config)), _dir: dir }
+    }
+
+    /// With a site, an agent, a source, a sink and a route.
+    pub(super) async fn furnished() -> (Self, AgentId) {
+        let fixture = Self::new();
+        fixture.post("/v1/apply", "apiVersion: towpath/v1\nkind: Site\nmetadata: {name: plant}\n").await;
+        let created = fixture.post("/v1/tokens", r#"{"site": "plant"}"#).await.json();
+        let secret = SecretHash::of(created["token"].as_str().unwrap());
+        let agent = fixture.catalog.enrol(&secret, &name("plant-1"), "0.1.0").unwrap().agent;
+        let report = fixture.post("/v1/apply", REST).await.json();
+        assert!(report["results"].as_array().unwrap().iter().all(|r| r["outcome"] == "created"), "{report}");
+        (fixture, agent)
+    }
+
+    pub(super) async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.status();
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let bytes = to_bytes(response.into_body(), 64 << 20).await.unwrap();
+        Answer { status, content_type, text: String::from_utf8(bytes.into()).unwrap() }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, Some(TOKEN), Body::empty()).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::POST, path, Some(TOKEN), Body::from(body.to_owned())).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::PUT, path, Some(TOKEN), Body::from(body.to_owned())).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, Some(TOKEN), Body::empty()).await
+    }
+}
+
+pub(super) fn name(text: &str) -> ResourceName {
+    ResourceName::new(text).unwrap()
+}
+
+const REST: &str = r"
+apiVersion: towpath/v1
+kind: Route
+metadata: {name: orders}
+spec: {streams: [erp.*], sink: crm}
+---
+apiVersion: towpath/v1
+kind: Source
+metadata: {name: erp}
+spec: {agent: plant-1, adapter: file, config: {path: /srv/erp}, release: spool}
+---
+apiVersion: towpath/v1
+kind: Sink
+metadata: {name: crm}
+spec: {agent: plant-1, adapter: sqlite, config: {path: /srv/crm.db}}
+";

@@ -1,0 +1,98 @@
+//! How a control plane is set up: one YAML file, every field of which has a default.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use towpath_log::Retention;
+use towpath_record::{ByteSize, RegionName, TimeSpan};
+
+/// The configuration file of a control plane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// The region whose log this control plane keeps. Default: `main`.
+    pub region: RegionName,
+    /// Host names and addresses by which admins reach the API, beside `localhost` and the host's own name. They go
+    /// into the server's certificate. Default: none.
+    pub names: Vec<String>,
+    /// The region log.
+    pub log: LogSettings,
+    /// The certificates of agents.
+    pub certificates: CertificateSettings,
+}
+
+/// How the region log is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Size of one segment file. Default: `64MiB`.
+    pub segment_bytes: ByteSize,
+    /// Frames older than this are removed once every route has delivered them. Default: `7d`.
+    pub retention_age: TimeSpan,
+    /// The log's size above which oldest frames are removed. Default: `50GiB`.
+    pub retention_bytes: ByteSize,
+    /// Whether frames that a route has not delivered are removed too. If not, a log at its limit takes no more, and
+    /// sources wait. Default: `false`.
+    pub drop_undelivered: bool,
+}
+
+/// How long agents' certificates live.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertificateSettings {
+    /// Life of an agent's certificate; it renews itself at two thirds of it. Default: `24h`.
+    pub agent_ttl: TimeSpan,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self {
+            region: RegionName::main(),
+            names: Vec::new(),
+            log: LogSettings::default(),
+            certificates: CertificateSettings::default(),
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: ByteSize(64 << 20),
+            retention_age: TimeSpan(Duration::from_secs(7 * 86_400)),
+            retention_bytes: ByteSize(50 << 30),
+            drop_undelivered: false,
+        }
+    }
+}
+
+impl Default for CertificateSettings {
+    fn default() -> Self {
+        Self { agent_ttl: TimeSpan(Duration::from_secs(86_400)) }
+    }
+}
+
+impl LogSettings {
+    /// What the log shall keep.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            age: Some(self.retention_age.0),
+            bytes: Some(self.retention_bytes.0),
+            drop_undelivered: self.drop_undelivered,
+        }
+    }
+}
+
+impl ControlConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or a line of it is not valid; the message names the line.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_saphyr::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+}

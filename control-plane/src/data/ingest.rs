@@ -1,0 +1,223 @@
+//! Ingest: opens lanes, appends their frames to the region's log, acknowledges what is durable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use towpath_log::{AppendError, Outcome, RegionLog, Verdict};
+use towpath_proto::link::LaneFault;
+use towpath_record::{LaneId, Mark, SchemaHash, SealedFrame, StreamSchema};
+use towpath_session::{LaneOpening, cell};
+
+use crate::link::SessionHandle;
+
+/// Frames of one session that are offered to the log together, in bytes. The log gathers across sessions.
+const OFFER_BYTES: usize = 8 << 20;
+/// How long a session waits before it offers again what the log could not take.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The lanes of one session.
+pub(crate) struct Ingest {
+    log: RegionLog,
+    session: SessionHandle,
+    // Bounded by the windows of the session's lanes.
+    appends: mpsc::UnboundedSender<(u32, SealedFrame)>,
+    marks: Arc<Mutex<BTreeMap<u32, Arc<Vec<Mark>>>>>,
+}
+
+impl Ingest {
+    /// The lanes of a session that has begun.
+    pub(crate) fn new(log: RegionLog, session: SessionHandle) -> Self {
+        let (appends, offered) = mpsc::unbounded_channel();
+        tokio::spawn(append_all(log.clone(), session.clone(), offered));
+        Self { log, session, appends, marks: Arc::default() }
+    }
+
+    /// Opens a lane for an agent that may speak for its source.
+    pub(crate) fn open(&self, asked: LaneOpening) {
+        let (log, session) = (self.log.clone(), self.session.clone());
+        tokio::spawn(async move {
+            let LaneOpening { opening, lane, chain, want_marks } = asked;
+            let state = match chain {
+                Some(_) => Ok(log.lane(&lane)),
+                None => log.grant_epoch(lane.clone(), 0).await,
+            };
+            session.request(move |machine, now| match state {
+                Ok(state) => machine.handle_lane_opened(
+                    now,
+                    opening,
+                    state.epoch,
+                    state.last,
+                    state.position,
+                    want_marks,
+                ),
+                Err(error) => machine.refuse_lane(
+                    now,
+                    opening,
+                    LaneFault::Unavailable,
+                    &error.to_string(),
+                    "check the control plane's disk",
+                ),
+            });
+        });
+    }
+
+    /// Reads marks of a lane.
+    pub(crate) fn marks(&self, opening: u32, lane: LaneId, after: usize) {
+        let (log, session, known) = (self.log.clone(), self.session.clone(), self.marks.clone());
+        tokio::spawn(async move {
+            let found = known.lock().get(&opening).cloned();
+            let marks = match found {
+                Some(marks) => Ok(marks),
+                None => log.lane_marks(&lane).await.map(Arc::new),
+            };
+            match marks {
+                Ok(marks) => {
+                    let (chunk, last) = cell::marks_chunk(&mut marks.iter().skip(after).cloned());
+                    if last {
+                        known.lock().remove(&opening);
+                    } else {
+                        known.lock().insert(opening, marks);
+                    }
+                    session.request(move |machine, now| machine.handle_marks(now, opening, chunk, last));
+                }
+                Err(error) => session.request(move |machine, now| {
+                    let remedy = "check the control plane's disk";
+                    machine.refuse_lane(now, opening, LaneFault::Unavailable, &error.to_string(), remedy);
+                }),
+            }
+        });
+    }
+
+    /// Stores a schema.
+    pub(crate) fn schema(&self, hash: SchemaHash, canonical: &Bytes) {
+        let schema = StreamSchema::from_canonical(canonical);
+        let (log, session) = (self.log.clone(), self.session.clone());
+        tokio::spawn(async move {
+            let refusal = match schema {
+                Ok(schema) if schema.hash() != hash => Some("its hash is not that of its bytes".to_owned()),
+                Ok(schema) => log.put_schema(schema).await.err().map(|error| error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            session.request(move |machine, now| match refusal {
+                None => machine.handle_schema_stored(now, hash),
+                Some(reason) => {
+                    machine.handle_schema_refused(now, hash, &reason, "check the agent's version")
+                }
+            });
+        });
+    }
+
+    /// Appends a frame.
+    pub(crate) fn append(&self, opening: u32, frame: SealedFrame) {
+        // The appending task ends only with the session.
+        drop(self.appends.send((opening, frame)));
+    }
+}
+
+async fn append_all(
+    log: RegionLog,
+    session: SessionHandle,
+    mut offered: mpsc::UnboundedReceiver<(u32, SealedFrame)>,
+) {
+    while let Some(first) = offered.recv().await {
+        let mut offer = vec![first];
+        let mut bytes = offer[0].1.bytes().len();
+        while bytes < OFFER_BYTES
+            && let Ok(next) = offered.try_recv()
+        {
+            bytes += next.1.bytes().len();
+            offer.push(next);
+        }
+        let appended = tokio::select! {
+            appended = append(&log, &session, offer) => appended,
+            () = session.closed() => return,
+        };
+        if appended.is_err() {
+            return;
+        }
+    }
+}
+
+/// Offers frames until the log has judged them. A log that has no room is asked again: meanwhile nothing is
+/// acknowledged, so that the windows close and the agents' spools hold what comes.
+async fn append(log: &RegionLog, session: &SessionHandle, offer: Vec<(u32, SealedFrame)>) -> Result<(), ()> {
+    let mut complained = false;
+    loop {
+        let frames = offer.iter().map(|(_, frame)| frame.clone()).collect();
+        match log.append(frames).await {
+            Ok(outcomes) => {
+                answer(log, session, &offer, &outcomes);
+                return Ok(());
+            }
+            Err(AppendError::Closed) => return Err(()),
+            Err(error @ (AppendError::UnknownSchema(_) | AppendError::Schema(_))) => {
+                refuse_all(session, &offer, &error);
+                return Ok(());
+            }
+            Err(error @ (AppendError::NoSpace | AppendError::Full | AppendError::Disk(_))) => {
+                if !complained {
+                    tracing::error!(%error, "frames are not taken for now; agents keep them");
+                    complained = true;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn answer(log: &RegionLog, session: &SessionHandle, offer: &[(u32, SealedFrame)], outcomes: &[Outcome]) {
+    let mut openings: BTreeMap<u32, (LaneId, Option<Verdict>)> = BTreeMap::new();
+    for ((opening, frame), outcome) in offer.iter().zip(outcomes) {
+        let lane = &frame.header().lane;
+        let (_, refused) = openings.entry(*opening).or_insert_with(|| (lane.clone(), None));
+        if let (None, Outcome::Refused(verdict)) = (&refused, outcome) {
+            *refused = Some(*verdict);
+        }
+    }
+    for (opening, (lane, refused)) in openings {
+        let last = log.lane(&lane).last;
+        session.request(move |machine, now| match (refused, last) {
+            (Some(verdict), _) => {
+                let (fault, reason, remedy) = explained(verdict);
+                machine.refuse_lane(now, opening, fault, &reason, remedy);
+            }
+            (None, Some(last)) => machine.handle_durable(now, opening, last),
+            (None, None) => {}
+        });
+    }
+}
+
+fn refuse_all(session: &SessionHandle, offer: &[(u32, SealedFrame)], error: &AppendError) {
+    let openings: std::collections::BTreeSet<u32> = offer.iter().map(|(opening, _)| *opening).collect();
+    for opening in openings {
+        let reason = error.to_string();
+        session.request(move |machine, now| {
+            machine.refuse_lane(now, opening, LaneFault::Schema, &reason, "check the agent's version");
+        });
+    }
+}
+
+fn explained(verdict: Verdict) -> (LaneFault, String, &'static str) {
+    match verdict {
+        Verdict::Gap { expected } => (
+            LaneFault::Gap,
+            format!("frame {expected} of the lane is missing before the one that came"),
+            "none needed: the agent resumes from what the log has",
+        ),
+        Verdict::Diverged => (
+            LaneFault::Diverged,
+            "the log holds another frame of that number".to_owned(),
+            "if two agents share one state directory or identity, stop one of them",
+        ),
+        Verdict::Fenced { current } => (
+            LaneFault::Fenced,
+            format!("epoch {current} has begun"),
+            "if two agents share one state directory or identity, stop one of them",
+        ),
+        Verdict::Append | Verdict::Repeat => unreachable!("these are not refusals"),
+    }
+}
