@@ -1,0 +1,9 @@
+//! A drop folder as a source, run as an agent runs it: emissions become durable one by one, the run is cut off
+//! anywhere, and releases come once, twice or late.
+
+mod harness;
+mod resume;
+mod lifecycle;
+mod hostile;
+mod tail;
+mod types;
