@@ -32,10 +32,18 @@ pub const FORM: FormatOptions<'static> = FormatOptions::new()
 pub fn cells(array: &dyn Array) -> anyhow::Result<Vec<Cell>> {
     match array.data_type() {
         DataType::Float32 => {
-            return Ok(array.as_primitive::<Float32Type>().iter().map(|v| v.map(|v| format!("{v:?}"))).collect());
+            return Ok(array
+                .as_primitive::<Float32Type>()
+                .iter()
+                .map(|v| v.map(|v| format!("{v:?}")))
+                .collect());
         }
         DataType::Float64 => {
-            return Ok(array.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| format!("{v:?}"))).collect());
+            return Ok(array
+                .as_primitive::<Float64Type>()
+                .iter()
+                .map(|v| v.map(|v| format!("{v:?}")))
+                .collect());
         }
         _ => {}
     }
@@ -50,7 +58,8 @@ pub fn cells(array: &dyn Array) -> anyhow::Result<Vec<Cell>> {
 }
 
 fn with_offset(data_type: &DataType) -> DataType {
-    let field = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(with_offset(field.data_type())));
+    let field =
+        |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(with_offset(field.data_type())));
     match data_type {
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some(Arc::from("+00:00"))),
         DataType::List(item) => DataType::List(field(item)),

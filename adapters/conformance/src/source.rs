@@ -95,7 +95,10 @@ fn same(whole: &[Seen], resumed: &[Seen]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn destroys_nothing_unreleased(factory: SourceFactory, subject: &dyn SourceSubject) -> anyhow::Result<()> {
+async fn destroys_nothing_unreleased(
+    factory: SourceFactory,
+    subject: &dyn SourceSubject,
+) -> anyhow::Result<()> {
     let system = subject.fresh().await?;
     let before = system.state().await?;
     Agent::new(factory, &*system).run(Resume::default(), usize::MAX).await?;

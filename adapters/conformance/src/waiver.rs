@@ -12,7 +12,11 @@ pub struct Waiver {
 }
 
 /// Judges the outcome of a law.
-pub(crate) fn judge(law: &'static str, outcome: anyhow::Result<()>, waivers: &[Waiver]) -> anyhow::Result<()> {
+pub(crate) fn judge(
+    law: &'static str,
+    outcome: anyhow::Result<()>,
+    waivers: &[Waiver],
+) -> anyhow::Result<()> {
     match (outcome, waivers.iter().find(|waiver| waiver.law == law)) {
         (outcome, None) => outcome.with_context(|| format!("the law `{law}` is broken")),
         (Ok(()), Some(waiver)) => bail!("the law `{law}` holds, yet it is waived because {}", waiver.reason),

@@ -55,14 +55,19 @@ impl Config {
         let literal = config.table.replace("{stream}", "");
         if config.table.is_empty() || literal.contains(['{', '}']) || literal.chars().any(char::is_control) {
             let table = &config.table;
-            return Err(invalid(format!("table `{table}` is not a table name; only {{stream}} is filled in")));
+            return Err(invalid(format!(
+                "table `{table}` is not a table name; only {{stream}} is filled in"
+            )));
         }
         if config.path.as_os_str().is_empty() {
             return Err(invalid("path is empty; give the path of the database file".to_owned()));
         }
         for (prefix, owner) in [(CHECKPOINT_TABLE, "Towpath"), ("sqlite_", "SQLite")] {
             if config.table.to_ascii_lowercase().starts_with(prefix) {
-                return Err(invalid(format!("table `{}` is reserved for {owner}; choose another", config.table)));
+                return Err(invalid(format!(
+                    "table `{}` is reserved for {owner}; choose another",
+                    config.table
+                )));
             }
         }
         Ok(config)

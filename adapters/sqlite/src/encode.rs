@@ -12,8 +12,8 @@ use arrow_array::types::{
     UInt64Type,
 };
 use arrow_array::{
-    Array, BinaryArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Array, BinaryArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
@@ -100,7 +100,9 @@ impl<'a> Values<'a> {
             DataType::Float64 => Self::Float64(array.as_primitive::<Float64Type>()),
             DataType::Utf8 => Self::String(array.as_string()),
             DataType::Binary => Self::Binary(array.as_binary()),
-            DataType::List(_) | DataType::Struct(_) => Self::Json(make_encoder(field, array, &JSON)?, Vec::new()),
+            DataType::List(_) | DataType::Struct(_) => {
+                Self::Json(make_encoder(field, array, &JSON)?, Vec::new())
+            }
             _ => Self::Text(array, ArrayFormatter::try_new(array, &TEXT)?, String::new()),
         })
     }

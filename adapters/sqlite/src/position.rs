@@ -24,7 +24,11 @@ pub(crate) fn read(database: &Connection, route: &RouteKey) -> rusqlite::Result<
 }
 
 /// Stores the checkpoint of a route.
-pub(crate) fn write(database: &Connection, route: &RouteKey, checkpoint: &Checkpoint) -> rusqlite::Result<()> {
+pub(crate) fn write(
+    database: &Connection,
+    route: &RouteKey,
+    checkpoint: &Checkpoint,
+) -> rusqlite::Result<()> {
     let mut statement = database.prepare_cached(
         "INSERT INTO _towpath_checkpoint (route, checkpoint) VALUES (?1, ?2) \
          ON CONFLICT (route) DO UPDATE SET checkpoint = excluded.checkpoint",

@@ -54,7 +54,8 @@ impl SqliteSink {
     ) -> Result<T, AdapterError> {
         let path = self.config.path.clone();
         let mut session = self.session.take().ok_or(SqliteError::NotOpen { path: path.clone() })?;
-        let worked = tokio::task::spawn_blocking(move || work(&mut session).map(|value| (value, session))).await;
+        let worked =
+            tokio::task::spawn_blocking(move || work(&mut session).map(|value| (value, session))).await;
         let (value, session) = worked.map_err(|source| SqliteError::Worker { path, source })??;
         self.session = Some(session);
         Ok(value)
@@ -150,7 +151,9 @@ impl Session {
                 Err(RowError::Refused(reason)) => rejections.push(Rejection { row, reason }),
                 Err(RowError::Failed(error)) => match refusal(&error) {
                     // A trigger may have rolled the whole transaction back; then the batch has failed.
-                    Some(reason) if !self.database.is_autocommit() => rejections.push(Rejection { row, reason }),
+                    Some(reason) if !self.database.is_autocommit() => {
+                        rejections.push(Rejection { row, reason })
+                    }
                     _ => return Err(error),
                 },
             }
@@ -212,17 +215,21 @@ impl Writer<'_, '_> {
             (Some(Op::Truncate), Some(deleter)) => {
                 deleter.all.raw_execute().map(drop).map_err(RowError::Failed)
             }
-            (Some(Op::Delete | Op::Truncate), None) => {
-                refused("mode `append` takes no deletes and no truncates; use mode `upsert` on a stream with a key")
+            (Some(Op::Delete | Op::Truncate), None) => refused(
+                "mode `append` takes no deletes and no truncates; use mode `upsert` on a stream with a key",
+            ),
+            (None, _) => {
+                Err(RowError::Refused(format!("operation code {code} is not known here; upgrade the agent")))
             }
-            (None, _) => Err(RowError::Refused(format!("operation code {code} is not known here; upgrade the agent"))),
         }
     }
 }
 
 fn check_key(key: &[usize], columns: &[Values<'_>], row: usize) -> Result<(), RowError> {
     match key.iter().any(|&column| columns[column].is_null(row)) {
-        true => Err(RowError::Refused("a key column is null, so the row cannot be told from others".to_owned())),
+        true => {
+            Err(RowError::Refused("a key column is null, so the row cannot be told from others".to_owned()))
+        }
         false => Ok(()),
     }
 }
@@ -236,9 +243,9 @@ fn execute(
 ) -> Result<(), RowError> {
     let count = columns.len();
     for (parameter, column) in chosen.into_iter().take(count).enumerate() {
-        let value = columns[column]
-            .bind(row)
-            .map_err(|e| RowError::Refused(format!("a value has no text form that SQLite could hold: {e}")))?;
+        let value = columns[column].bind(row).map_err(|e| {
+            RowError::Refused(format!("a value has no text form that SQLite could hold: {e}"))
+        })?;
         statement.raw_bind_parameter(parameter + 1, value).map_err(RowError::Failed)?;
     }
     statement.raw_execute().map(drop).map_err(RowError::Failed)

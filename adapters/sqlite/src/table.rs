@@ -35,14 +35,16 @@ impl Target {
         table: String,
         schema: &StreamSchema,
     ) -> Result<Self, SqliteError> {
-        let unfit =
-            |reason| SqliteError::Unfit { path: config.path.clone(), table: table.clone(), reason };
+        let unfit = |reason| SqliteError::Unfit { path: config.path.clone(), table: table.clone(), reason };
         let keyed = match config.mode {
             None => !schema.key().is_empty(),
             Some(Mode::Append) => false,
             Some(Mode::Upsert) if schema.key().is_empty() => {
-                return Err(unfit("mode `upsert` needs a key, and the stream has none; set a key at its source, \
-                     or use mode `append`".to_owned()));
+                return Err(unfit(
+                    "mode `upsert` needs a key, and the stream has none; set a key at its source, \
+                     or use mode `append`"
+                        .to_owned(),
+                ));
             }
             Some(Mode::Upsert) => true,
         };
@@ -60,8 +62,12 @@ impl Target {
 
 impl Delete {
     fn from_key(table: &str, schema: &StreamSchema) -> Self {
-        let conditions: Vec<_> =
-            schema.key().iter().enumerate().map(|(i, name)| format!("{} = ?{}", quoted(name), i + 1)).collect();
+        let conditions: Vec<_> = schema
+            .key()
+            .iter()
+            .enumerate()
+            .map(|(i, name)| format!("{} = ?{}", quoted(name), i + 1))
+            .collect();
         let table = quoted(table);
         let index = |name| schema.columns().iter().position(|column| &column.name == name);
         Self {
@@ -102,7 +108,11 @@ fn evolve(
 }
 
 /// The names of a table's columns in lower case, generated ones left out; none when there is no such table.
-fn existing_columns(database: &Connection, path: &Path, table: &str) -> Result<BTreeSet<String>, SqliteError> {
+fn existing_columns(
+    database: &Connection,
+    path: &Path,
+    table: &str,
+) -> Result<BTreeSet<String>, SqliteError> {
     let read = || -> rusqlite::Result<_> {
         let mut statement = database.prepare_cached("SELECT name FROM pragma_table_info(?1)")?;
         statement.query_map([table], |row| row.get::<_, String>(0).map(|name| name.to_lowercase()))?.collect()
@@ -112,7 +122,11 @@ fn existing_columns(database: &Connection, path: &Path, table: &str) -> Result<B
 }
 
 fn execute(database: &Connection, path: &Path, doing: String, sql: &str) -> Result<(), SqliteError> {
-    database.execute_batch(sql).map_err(|source| SqliteError::Database { path: path.to_owned(), doing, source })
+    database.execute_batch(sql).map_err(|source| SqliteError::Database {
+        path: path.to_owned(),
+        doing,
+        source,
+    })
 }
 
 fn create(table: &str, columns: &[Column], key: &[String]) -> String {
@@ -137,7 +151,8 @@ fn insert(table: &str, columns: &[Column], key: &[String]) -> String {
         return insert;
     }
     let rest = columns.iter().filter(|column| !key.contains(&column.name));
-    let updates: Vec<_> = rest.map(|c| quoted(&c.name)).map(|name| format!("{name} = excluded.{name}")).collect();
+    let updates: Vec<_> =
+        rest.map(|c| quoted(&c.name)).map(|name| format!("{name} = excluded.{name}")).collect();
     let action = match updates.is_empty() {
         true => "NOTHING".to_owned(),
         false => format!("UPDATE SET {}", updates.join(", ")),
@@ -178,7 +193,9 @@ fn declared_type(column_type: &ColumnType) -> &'static str {
 
 fn same_but_for_case(columns: &[Column]) -> Option<(&str, &str)> {
     let mut seen = std::collections::BTreeMap::new();
-    columns.iter().find_map(|c| seen.insert(c.name.to_lowercase(), &*c.name).map(|earlier| (earlier, &*c.name)))
+    columns
+        .iter()
+        .find_map(|c| seen.insert(c.name.to_lowercase(), &*c.name).map(|earlier| (earlier, &*c.name)))
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {

@@ -99,9 +99,17 @@ fn cell(column: &Column, value: ValueRef<'_>) -> anyhow::Result<Cell> {
             digits
         }
         (T::Binary, ValueRef::Blob(bytes)) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        (T::List(_) | T::Struct(_), ValueRef::Text(text)) => return cell_of_json(column, str::from_utf8(text)?),
+        (T::List(_) | T::Struct(_), ValueRef::Text(text)) => {
+            return cell_of_json(column, str::from_utf8(text)?);
+        }
         (
-            T::String | T::Decimal { .. } | T::Date | T::Time | T::LocalTimestamp | T::Timestamp | T::Interval,
+            T::String
+            | T::Decimal { .. }
+            | T::Date
+            | T::Time
+            | T::LocalTimestamp
+            | T::Timestamp
+            | T::Interval,
             ValueRef::Text(text),
         ) => str::from_utf8(text)?.to_owned(),
         (column_type, value) => bail!("a {column_type:?} is stored as {}", value.data_type()),

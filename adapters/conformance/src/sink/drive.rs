@@ -8,7 +8,9 @@ use anyhow::{Context, bail, ensure};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array};
 use bytes::Bytes;
 use fastrand::Rng;
-use towpath_adapter_api::{AdapterError, Checkpoint, CommitReason, Delivery, Durability, Reaction, RouteKey, Sink};
+use towpath_adapter_api::{
+    AdapterError, Checkpoint, CommitReason, Delivery, Durability, Reaction, RouteKey, Sink,
+};
 use towpath_record::{LaneId, Link, LogOffset, Op, RegionName, RouteId, SourceId, StreamName, StreamSchema};
 
 use crate::column;
@@ -62,7 +64,9 @@ pub(crate) fn delivery(
 ) -> anyhow::Result<Delivery> {
     let reserved: [ArrayRef; 3] = [
         Arc::new(ops.iter().map(|op| op.code()).collect::<UInt8Array>()),
-        Arc::new(TimestampMicrosecondArray::from_value(1_700_000_000_000_000, ops.len()).with_timezone("UTC")),
+        Arc::new(
+            TimestampMicrosecondArray::from_value(1_700_000_000_000_000, ops.len()).with_timezone("UTC"),
+        ),
         Arc::new(StringArray::new_null(ops.len())),
     ];
     let batch = RecordBatch::try_new(schema.arrow().clone(), reserved.into_iter().chain(columns).collect())?;
@@ -121,7 +125,8 @@ pub(crate) async fn deliver(
     for _ in 0..ATTEMPTS {
         let (sink, covered) = open(bench, target, &route(1)).await?;
         refused.retain(|(offset, _)| *offset <= covered);
-        let rest = deliveries.iter().position(|d| d.offset.0 > covered).map_or(&[][..], |at| &deliveries[at..]);
+        let rest =
+            deliveries.iter().position(|d| d.offset.0 > covered).map_or(&[][..], |at| &deliveries[at..]);
         let mut run = Run { sink, cut: &mut cut, durable: covered };
         match run.deliver(rest, commit_every, &mut refused).await? {
             Ended::Closed => return Ok(refused),
@@ -164,7 +169,9 @@ impl Run<'_> {
         for (count, delivery) in (1..).zip(deliveries) {
             let Some(rejections) = self.apply(delivery).await? else { return Ok(Ended::Cut) };
             refused.extend(rejections.iter().map(|rejection| (delivery.offset.0, rejection.row)));
-            if count % commit_every == 0 && self.commit(delivery.offset.0, CommitReason::Batch).await?.is_none() {
+            if count % commit_every == 0
+                && self.commit(delivery.offset.0, CommitReason::Batch).await?.is_none()
+            {
                 return Ok(Ended::Cut);
             }
         }
@@ -196,10 +203,12 @@ impl Run<'_> {
         let checkpoint = checkpoint(offset);
         let answer = match self.patience() {
             None => answered(self.sink.commit(&checkpoint, reason).await).await?,
-            Some(patience) => match tokio::time::timeout(patience, self.sink.commit(&checkpoint, reason)).await {
-                Ok(answer) => answered(answer).await?,
-                Err(_) => None,
-            },
+            Some(patience) => {
+                match tokio::time::timeout(patience, self.sink.commit(&checkpoint, reason)).await {
+                    Ok(answer) => answered(answer).await?,
+                    Err(_) => None,
+                }
+            }
         };
         if answer == Some(Durability::Durable) {
             self.durable = offset;

@@ -100,7 +100,8 @@ pub(super) async fn rows_land_exactly_once_when_cut_within_steps(bench: Bench<'_
 fn plan(seed: u64, frames: u64) -> anyhow::Result<(StreamName, StreamSchema, Vec<Delivery>)> {
     let mut rng = Rng::with_seed(seed);
     let stream = stream("suite.once");
-    let columns = vec![Column::required("id", ColumnType::Int64), Column::nullable("note", ColumnType::String)];
+    let columns =
+        vec![Column::required("id", ColumnType::Int64), Column::nullable("note", ColumnType::String)];
     let schema = schema(columns, &[])?;
     let deliveries = (1..=frames)
         .map(|offset| {

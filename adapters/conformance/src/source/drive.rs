@@ -46,12 +46,7 @@ struct Run {
 
 impl Agent {
     pub(crate) fn new(factory: SourceFactory, system: &dyn SourceSystem) -> Self {
-        Self {
-            factory,
-            config: system.config(),
-            quiet_after: system.quiet_after(),
-            cache: Arc::default(),
-        }
+        Self { factory, config: system.config(), quiet_after: system.quiet_after(), cache: Arc::default() }
     }
 
     /// Runs the source until it is silent or has emitted this many times, and stops it there.
@@ -125,10 +120,16 @@ impl Seen {
                     bail!("a batch of {} does not have the columns of its schema", emission.stream);
                 }
                 let names: Vec<_> = schema.columns().iter().map(|column| &column.name).collect();
-                cell::rows(batch)?.iter().map(|row| format!("{:?}", names.iter().zip(row).collect::<Vec<_>>())).collect()
+                cell::rows(batch)?
+                    .iter()
+                    .map(|row| format!("{:?}", names.iter().zip(row).collect::<Vec<_>>()))
+                    .collect()
             }
         };
-        ensure!(!emission.position.0.is_empty(), "an emission carries the empty position, which is the beginning");
+        ensure!(
+            !emission.position.0.is_empty(),
+            "an emission carries the empty position, which is the beginning"
+        );
         let stream = match emission.rows {
             Rows::DeadLetters(_) => format!("{} (dead letters)", emission.stream),
             Rows::Records { .. } | Rows::Progress => emission.stream.to_string(),

@@ -142,7 +142,9 @@ impl FileSinkConfig {
         }
         if !is_folder_below(&self.name) {
             let name = &self.name;
-            return Some(format!("name `{name}` is not a folder below `path`; {{stream}} and {{date}} are filled in"));
+            return Some(format!(
+                "name `{name}` is not a folder below `path`; {{stream}} and {{date}} are filled in"
+            ));
         }
         if self.format == Format::Parquet && self.compression == Some(Compression::Gzip) {
             return Some("compression `gzip` is for text; Parquet takes `zstd` or `none`".to_owned());

@@ -15,12 +15,16 @@ pub(crate) enum FileSinkError {
     #[error("another instance writes for route {route}; it is waited for")]
     Busy { path: PathBuf, route: RouteKey },
     /// The state file cannot be understood.
-    #[error("the state of route {route} is damaged: {reason}; restore the file, or remove its folder to let the \
-             route start over, after which rows land again")]
+    #[error(
+        "the state of route {route} is damaged: {reason}; restore the file, or remove its folder to let the \
+             route start over, after which rows land again"
+    )]
     State { path: PathBuf, route: RouteKey, reason: String },
     /// A part that the state file names is not there, or is too short.
-    #[error("an unfinished file with {committed_bytes} committed bytes was {fate}; restore it, or remove its \
-             folder to let the route start over, after which rows land again")]
+    #[error(
+        "an unfinished file with {committed_bytes} committed bytes was {fate}; restore it, or remove its \
+             folder to let the route start over, after which rows land again"
+    )]
     PartLost { path: PathBuf, committed_bytes: u64, fate: &'static str },
     /// Rows could not be put into the file's format.
     #[error("rows of stream {stream} cannot be written")]

@@ -15,7 +15,8 @@ mod error;
 use async_trait::async_trait;
 use serde_json::Value;
 use towpath_adapter_api::{
-    AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink, SinkFactory,
+    AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink,
+    SinkFactory,
 };
 
 use config::FileSinkConfig;
@@ -47,7 +48,8 @@ impl FileSink {
     ) -> Result<T, AdapterError> {
         let path = self.config.path.clone();
         let mut session = self.session.take().ok_or(FileSinkError::NotOpen { path: path.clone() })?;
-        let worked = tokio::task::spawn_blocking(move || work(&mut session).map(|value| (value, session))).await;
+        let worked =
+            tokio::task::spawn_blocking(move || work(&mut session).map(|value| (value, session))).await;
         let (value, session) = worked.map_err(|source| FileSinkError::Worker { path, source })??;
         self.session = Some(session);
         Ok(value)
@@ -75,7 +77,11 @@ impl Sink for FileSink {
         self.with_session(move |session| session.apply(&delivery)).await
     }
 
-    async fn commit(&mut self, checkpoint: &Checkpoint, reason: CommitReason) -> Result<Durability, AdapterError> {
+    async fn commit(
+        &mut self,
+        checkpoint: &Checkpoint,
+        reason: CommitReason,
+    ) -> Result<Durability, AdapterError> {
         let checkpoint = checkpoint.clone();
         self.with_session(move |session| session.commit(&checkpoint, reason)).await
     }

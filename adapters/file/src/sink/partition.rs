@@ -55,12 +55,12 @@ mod tests {
         let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();
         let stream = StreamName::new("erp.orders").unwrap();
         let parts = split("{stream}/{date}", &stream, &times, rows).unwrap();
-        let shown: Vec<_> = parts.iter().map(|(folder, rows)| (&**folder, format!("{:?}", rows.column(0)))).collect();
-        assert_eq!(shown.iter().map(|(folder, _)| *folder).collect::<Vec<_>>(), [
-            "erp.orders/1969-12-31",
-            "erp.orders/1970-01-01",
-            "erp.orders/1970-01-02"
-        ]);
+        let shown: Vec<_> =
+            parts.iter().map(|(folder, rows)| (&**folder, format!("{:?}", rows.column(0)))).collect();
+        assert_eq!(
+            shown.iter().map(|(folder, _)| *folder).collect::<Vec<_>>(),
+            ["erp.orders/1969-12-31", "erp.orders/1970-01-01", "erp.orders/1970-01-02"]
+        );
         assert!(shown[2].1.contains("1,\n  3"), "{}", shown[2].1);
     }
 }

@@ -67,7 +67,18 @@ impl Session {
             }
         }
         let (next_part, finished) = (state.next_part, Vec::new());
-        Ok(Self { config, route, folder, state, parts, finished, created: false, oldest: None, next_part, writes: 0 })
+        Ok(Self {
+            config,
+            route,
+            folder,
+            state,
+            parts,
+            finished,
+            created: false,
+            oldest: None,
+            next_part,
+            writes: 0,
+        })
     }
 
     /// The checkpoint of the stored state.
@@ -145,7 +156,8 @@ impl Session {
             })
         });
         let open = open.collect::<Result<_, _>>()?;
-        let renames = self.finished.iter().map(|f| Rename { name: name_of(&f.path), target: f.target.clone() });
+        let renames =
+            self.finished.iter().map(|f| Rename { name: name_of(&f.path), target: f.target.clone() });
         let state = State::new(checkpoint, self.next_part, open, renames.collect());
         if std::mem::take(&mut self.created) {
             // The state must not become durable before the names that it speaks of.
@@ -167,7 +179,12 @@ impl Session {
 
     /// The part that rows of a stream, folder and schema go to, begun where there is none. A part of another
     /// schema is finished first, so that files in order of their names are rows in order.
-    fn part_for(&mut self, delivery: &Delivery, folder: String, rows: &RecordBatch) -> Result<usize, FileSinkError> {
+    fn part_for(
+        &mut self,
+        delivery: &Delivery,
+        folder: String,
+        rows: &RecordBatch,
+    ) -> Result<usize, FileSinkError> {
         let (stream, schema) = (delivery.stream.as_str(), delivery.schema.hash());
         let same_place = |part: &Part| part.stream == stream && part.folder == folder;
         if let Some(at) = self.parts.iter().position(|part| same_place(part) && part.schema == schema) {
@@ -186,7 +203,12 @@ impl Session {
 
     /// Names a part. Numbers rise, so that names sort in the order of rows; the route keeps apart what several
     /// routes write to one folder.
-    fn new_part(&mut self, stream: &str, folder: String, schema: SchemaHash) -> Result<NewPart, FileSinkError> {
+    fn new_part(
+        &mut self,
+        stream: &str,
+        folder: String,
+        schema: SchemaHash,
+    ) -> Result<NewPart, FileSinkError> {
         loop {
             let number = self.next_part;
             self.next_part += 1;
@@ -241,7 +263,8 @@ fn recover(
         for part in &unwanted {
             cut_to_committed(&folder.path.join(&part.name), part.committed_bytes)?;
         }
-        state.renames = unwanted.into_iter().map(|part| Rename { name: part.name, target: part.target }).collect();
+        state.renames =
+            unwanted.into_iter().map(|part| Rename { name: part.name, target: part.target }).collect();
         folder.store(&state)?;
         folder.rename(&config.path, &state.renames)?;
     }
@@ -276,7 +299,9 @@ fn visible(config: &FileSinkConfig, batch: &RecordBatch) -> Result<RecordBatch, 
     let ops = batch.column(0).as_primitive::<UInt8Type>().values();
     let ops: ArrayRef = Arc::new(StringArray::from_iter_values(ops.iter().map(word)));
     let mut fields = vec![Arc::new(Field::new(OP_COLUMN, DataType::Utf8, false))];
-    fields.extend(batch.schema_ref().fields().iter().skip(1).filter(|field| field.name() != TX_COLUMN).cloned());
+    fields.extend(
+        batch.schema_ref().fields().iter().skip(1).filter(|field| field.name() != TX_COLUMN).cloned(),
+    );
     let shown: Vec<_> = [ops, batch.column(1).clone()]
         .into_iter()
         .chain(columns.into_iter().map(|i| batch.column(i).clone()))

@@ -75,7 +75,12 @@ impl Default for State {
 }
 
 impl State {
-    pub(crate) fn new(checkpoint: &Checkpoint, next_part: u64, open: Vec<OpenPart>, renames: Vec<Rename>) -> Self {
+    pub(crate) fn new(
+        checkpoint: &Checkpoint,
+        next_part: u64,
+        open: Vec<OpenPart>,
+        renames: Vec<Rename>,
+    ) -> Self {
         Self { version: VERSION, checkpoint: Some(hex::encode(&checkpoint.0)), next_part, open, renames }
     }
 
@@ -162,7 +167,8 @@ impl StateFolder {
     /// # Errors
     /// The file system fails.
     pub(crate) fn remove_uncommitted(&self, state: &State) -> Result<(), FileSinkError> {
-        let kept = |name: &str| [STATE, LOCK].contains(&name) || state.open.iter().any(|part| part.name == name);
+        let kept =
+            |name: &str| [STATE, LOCK].contains(&name) || state.open.iter().any(|part| part.name == name);
         let remove = || {
             for entry in fs::read_dir(&self.path)? {
                 let entry = entry?;
@@ -204,10 +210,12 @@ impl StateFolder {
 
 /// Creates a folder and those above it, durably.
 fn create_folder(path: &Path) -> Result<(), FileSinkError> {
-    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    let missing: Vec<_> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     fs::create_dir_all(path).map_err(FileSinkError::io(path, "create the folder"))?;
     for created in missing {
-        let parent = created.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            created.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_folder(parent).map_err(FileSinkError::io(parent, "make a new folder durable"))?;
     }
     Ok(())

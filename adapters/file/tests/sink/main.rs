@@ -15,8 +15,14 @@ use towpath_record::{StreamName, StreamSchema};
 
 /// What a set of files cannot do.
 const WAIVERS: &[Waiver] = &[
-    Waiver { law: "a_refused_row_costs_no_neighbour", reason: "a file has no constraints, so it refuses no row" },
-    Waiver { law: "the_last_row_of_a_key_wins", reason: "files are added to; their readers choose the last row" },
+    Waiver {
+        law: "a_refused_row_costs_no_neighbour",
+        reason: "a file has no constraints, so it refuses no row",
+    },
+    Waiver {
+        law: "the_last_row_of_a_key_wins",
+        reason: "files are added to; their readers choose the last row",
+    },
     Waiver {
         law: "deletes_and_truncates_are_applied_in_order",
         reason: "files are added to; with `metadata: true` a reader sees the deletes",
@@ -80,7 +86,8 @@ async fn json_lines_keep_the_laws_of_sinks() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn small_compressed_json_lines_keep_the_laws_of_sinks() -> anyhow::Result<()> {
-    keeps_the_laws(json!({ "format": "json_lines", "compression": "gzip", "roll": { "bytes": "2KiB" } })).await
+    keeps_the_laws(json!({ "format": "json_lines", "compression": "gzip", "roll": { "bytes": "2KiB" } }))
+        .await
 }
 
 #[tokio::test]

@@ -102,10 +102,13 @@ async fn text_is_durable_at_each_commit_and_visible_when_the_file_is_full() {
     assert_eq!(send(&mut *sink, 1, &[1], CommitReason::Batch).await, Durability::Durable);
     assert_eq!(outbox.seen(), []);
     assert_eq!(send(&mut *sink, 2, &[2, 3], CommitReason::Batch).await, Durability::Durable);
-    assert_eq!(outbox.seen(), [(
-        "erp.orders/erp.orders-0000000001-abababababab.0.jsonl".to_owned(),
-        "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n".to_owned()
-    )]);
+    assert_eq!(
+        outbox.seen(),
+        [(
+            "erp.orders/erp.orders-0000000001-abababababab.0.jsonl".to_owned(),
+            "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n".to_owned()
+        )]
+    );
 }
 
 #[tokio::test]
@@ -188,10 +191,13 @@ async fn rows_lie_in_the_folder_of_their_day() {
     sink.apply(&rows(1, &[(1, Op::Create, 0), (2, Op::Create, 1), (3, Op::Create, 0)])).await.unwrap();
     sink.commit(&checkpoint(1), CommitReason::Closing).await.unwrap();
     let seen: Vec<_> = outbox.seen().into_iter().map(|(path, text)| (path[..21].to_owned(), text)).collect();
-    assert_eq!(seen, [
-        ("1970-01-01/erp.orders".to_owned(), "id\n1\n3\n".to_owned()),
-        ("1970-01-02/erp.orders".to_owned(), "id\n2\n".to_owned())
-    ]);
+    assert_eq!(
+        seen,
+        [
+            ("1970-01-01/erp.orders".to_owned(), "id\n1\n3\n".to_owned()),
+            ("1970-01-02/erp.orders".to_owned(), "id\n2\n".to_owned())
+        ]
+    );
 }
 
 #[tokio::test]

@@ -57,7 +57,9 @@ fn json_row(line: &str, schema: &StreamSchema) -> anyhow::Result<Row> {
     let cell = |column: &Column| match fields.get(&column.name).map(|raw| raw.get()) {
         None | Some("null") => Ok(None),
         Some(raw) if nested(column) => cell_of_json(column, raw),
-        Some(raw) if raw.starts_with('"') => plain_cell(column, &serde_json::from_str::<String>(raw)?).map(Some),
+        Some(raw) if raw.starts_with('"') => {
+            plain_cell(column, &serde_json::from_str::<String>(raw)?).map(Some)
+        }
         Some(raw) => plain_cell(column, raw).map(Some),
     };
     schema.columns().iter().map(cell).collect()
@@ -65,15 +67,17 @@ fn json_row(line: &str, schema: &StreamSchema) -> anyhow::Result<Row> {
 
 fn csv(text: &str, schema: &StreamSchema, null: &str) -> anyhow::Result<Vec<Row>> {
     let mut records = csv_records(text).into_iter();
-    let names: Vec<_> = records.next().context("there is no header")?.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> =
+        records.next().context("there is no header")?.into_iter().map(|(name, _)| name).collect();
     let row = |fields: Vec<(String, bool)>| {
         ensure!(fields.len() == names.len(), "{fields:?} has not the columns {names:?}");
-        let cell = |column: &Column| match names.iter().position(|name| name == &column.name).map(|i| &fields[i]) {
-            None => Ok(None),
-            Some((text, false)) if text == null => Ok(None),
-            Some((text, _)) if nested(column) => cell_of_json(column, text),
-            Some((text, _)) => plain_cell(column, text).map(Some),
-        };
+        let cell =
+            |column: &Column| match names.iter().position(|name| name == &column.name).map(|i| &fields[i]) {
+                None => Ok(None),
+                Some((text, false)) if text == null => Ok(None),
+                Some((text, _)) if nested(column) => cell_of_json(column, text),
+                Some((text, _)) => plain_cell(column, text).map(Some),
+            };
         schema.columns().iter().map(cell).collect()
     };
     records.map(row).collect()
@@ -175,7 +179,9 @@ fn parquet(path: &Path, schema: &StreamSchema) -> anyhow::Result<Vec<Row>> {
                 (Some(array), _) => cells(array)?,
             });
         }
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|cells| cells[row].clone()).collect::<Row>()));
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|cells| cells[row].clone()).collect::<Row>()),
+        );
     }
     Ok(rows)
 }

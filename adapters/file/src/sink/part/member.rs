@@ -39,7 +39,9 @@ impl MemberFile {
                 Compression::Gzip => {
                     Some(Member::Gzip(GzEncoder::new(self.file.try_clone()?, flate2::Compression::default())))
                 }
-                Compression::Zstd => Some(Member::Zstd(zstd::Encoder::new(self.file.try_clone()?, ZSTD_LEVEL)?)),
+                Compression::Zstd => {
+                    Some(Member::Zstd(zstd::Encoder::new(self.file.try_clone()?, ZSTD_LEVEL)?))
+                }
             };
         }
         match &mut self.member {

@@ -70,13 +70,18 @@ impl Part {
     ///
     /// # Errors
     /// The file cannot be created or the rows have no form in the format.
-    pub(crate) fn create(new: NewPart, config: &FileSinkConfig, rows: &RecordBatch) -> Result<Self, FileSinkError> {
+    pub(crate) fn create(
+        new: NewPart,
+        config: &FileSinkConfig,
+        rows: &RecordBatch,
+    ) -> Result<Self, FileSinkError> {
         let NewPart { path, target, stream, folder, schema } = new;
         let created = match TextFormat::of(config.format, config.csv.as_ref()) {
             Some(format) => text::TextPart::create(&path, config.compression(), format, rows).map(Body::Text),
             None => {
                 let compressed = config.compression() == Compression::Zstd;
-                parquet::ParquetPart::create(&path, compressed, rows).map(|part| Body::Parquet(Box::new(part)))
+                parquet::ParquetPart::create(&path, compressed, rows)
+                    .map(|part| Body::Parquet(Box::new(part)))
             }
         };
         let body = created.map_err(|error| error.at(&path, &stream, "create"))?;
@@ -192,10 +197,12 @@ impl PartError {
     fn into_io(self) -> Result<io::Error, Self> {
         match self {
             Self::Io(error) => Ok(error),
-            Self::Parquet(::parquet::errors::ParquetError::External(cause)) => match cause.downcast::<io::Error>() {
-                Ok(error) => Ok(*error),
-                Err(cause) => Err(Self::Parquet(::parquet::errors::ParquetError::External(cause))),
-            },
+            Self::Parquet(::parquet::errors::ParquetError::External(cause)) => {
+                match cause.downcast::<io::Error>() {
+                    Ok(error) => Ok(*error),
+                    Err(cause) => Err(Self::Parquet(::parquet::errors::ParquetError::External(cause))),
+                }
+            }
             other => Err(other),
         }
     }

@@ -34,7 +34,12 @@ impl TextPart {
     }
 
     /// Goes on where `file` ends.
-    pub(crate) fn resume(file: File, compression: Compression, format: TextFormat, committed_bytes: u64) -> Self {
+    pub(crate) fn resume(
+        file: File,
+        compression: Compression,
+        format: TextFormat,
+        committed_bytes: u64,
+    ) -> Self {
         Self { file: MemberFile::new(file, compression), format, stored_bytes: committed_bytes, dirty: false }
     }
 
@@ -67,11 +72,15 @@ pub(crate) fn cut_to_committed(path: &Path, committed_bytes: u64) -> Result<File
         io::ErrorKind::NotFound => lost("removed"),
         _ => FileSinkError::io(path, "open an unfinished file")(error),
     })?;
-    let found = file.metadata().map_err(FileSinkError::io(path, "ask for the length of an unfinished file"))?;
+    let found =
+        file.metadata().map_err(FileSinkError::io(path, "ask for the length of an unfinished file"))?;
     if found.len() < committed_bytes {
         return Err(lost("cut short"));
     }
-    let cut = file.set_len(committed_bytes).and_then(|()| file.seek(SeekFrom::End(0))).and_then(|_| file.sync_all());
+    let cut = file
+        .set_len(committed_bytes)
+        .and_then(|()| file.seek(SeekFrom::End(0)))
+        .and_then(|_| file.sync_all());
     cut.map_err(FileSinkError::io(path, "cut an unfinished file to what was committed"))?;
     Ok(file)
 }

@@ -85,12 +85,15 @@ impl Column<'_> {
 
 fn separate(style: &CsvStyle, column: usize, out: &mut Vec<u8>) {
     if column > 0 {
-        out.push(u8::try_from(style.delimiter).expect("the configuration was checked to name an ASCII character"));
+        out.push(
+            u8::try_from(style.delimiter).expect("the configuration was checked to name an ASCII character"),
+        );
     }
 }
 
 fn push_field(style: &CsvStyle, text: &[u8], out: &mut Vec<u8>) {
-    let delimiter = u8::try_from(style.delimiter).expect("the configuration was checked to name an ASCII character");
+    let delimiter =
+        u8::try_from(style.delimiter).expect("the configuration was checked to name an ASCII character");
     let awkward = |byte: &u8| [delimiter, b'"', b'\n', b'\r'].contains(byte);
     if !text.is_empty() && text != style.null.as_bytes() && !text.iter().any(awkward) {
         return out.extend_from_slice(text);

@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Float32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
-    TimestampMicrosecondType,
+    Date32Type, Float32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    Time64MicrosecondType, TimestampMicrosecondType,
 };
 use arrow_array::{Array, PrimitiveArray};
 use arrow_json::writer::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, make_encoder};
@@ -24,7 +24,10 @@ const SECOND_US: i64 = 1_000_000;
 ///
 /// # Errors
 /// Arrow does not know the type.
-pub(crate) fn encoder<'a>(field: &'a FieldRef, array: &'a dyn Array) -> Result<NullableEncoder<'a>, ArrowError> {
+pub(crate) fn encoder<'a>(
+    field: &'a FieldRef,
+    array: &'a dyn Array,
+) -> Result<NullableEncoder<'a>, ArrowError> {
     static OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(|| {
         EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(Arc::new(Exact))
     });
@@ -56,9 +59,10 @@ impl EncoderFactory for Exact {
                     false => not_finite(value, out),
                 }))
             }
-            DataType::Date32 => {
-                Box::new(By(array.as_primitive::<Date32Type>(), quoted(|day: i32, out| push_date(day.into(), out))))
-            }
+            DataType::Date32 => Box::new(By(
+                array.as_primitive::<Date32Type>(),
+                quoted(|day: i32, out| push_date(day.into(), out)),
+            )),
             DataType::Time64(TimeUnit::Microsecond) => {
                 Box::new(By(array.as_primitive::<Time64MicrosecondType>(), quoted(push_time)))
             }
@@ -70,7 +74,10 @@ impl EncoderFactory for Exact {
             }
             DataType::Interval(IntervalUnit::MonthDayNano) => {
                 let values = array.as_primitive::<IntervalMonthDayNanoType>();
-                Box::new(By(values, quoted(|value, out: &mut Vec<u8>| out.extend_from_slice(iso_duration(value).as_bytes()))))
+                Box::new(By(
+                    values,
+                    quoted(|value, out: &mut Vec<u8>| out.extend_from_slice(iso_duration(value).as_bytes())),
+                ))
             }
             _ => return Ok(None),
         };
@@ -178,7 +185,8 @@ pub(crate) fn iso_duration(interval: IntervalMonthDayNano) -> String {
     }
     if nanoseconds != 0 || text.len() == 1 {
         let sign = if nanoseconds < 0 { "-" } else { "" };
-        let (seconds, fraction) = (nanoseconds.unsigned_abs() / SECOND_NS, nanoseconds.unsigned_abs() % SECOND_NS);
+        let (seconds, fraction) =
+            (nanoseconds.unsigned_abs() / SECOND_NS, nanoseconds.unsigned_abs() % SECOND_NS);
         let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:09}") };
         text += &format!("T{sign}{seconds}{}S", fraction.trim_end_matches('0'));
     }

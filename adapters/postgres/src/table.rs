@@ -1,0 +1,288 @@
+//! The table of a stream: creating it, adding columns, and the statements that write it.
+//!
+//! Rows are copied straight into the table where its types are those of the stream and nothing is replaced.
+//! Otherwise they are copied into a temporary table of the stream's types, a *stage*, and go on from there in one
+//! statement, which lets PostgreSQL convert them as it would in any assignment.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::{Client, Statement};
+use towpath_record::{Column, ColumnType, StreamSchema};
+
+use crate::config::{Config, Mode};
+use crate::error::PostgresError;
+
+/// What PostgreSQL cuts names to, in bytes.
+const MAX_NAME_BYTES: usize = 63;
+
+/// How the rows of one stream in one schema are written.
+pub(crate) struct Target {
+    pub(crate) table: String,
+    /// Copies rows into the stage, or into the table where there is none.
+    pub(crate) copy: Statement,
+    pub(crate) stage: Option<Stage>,
+    /// In upsert mode.
+    pub(crate) keyed: Option<Keyed>,
+}
+
+/// A temporary table on the way.
+pub(crate) struct Stage {
+    /// Moves the rows on into the table.
+    pub(crate) insert: Statement,
+    /// Empties the stage.
+    pub(crate) clear: Statement,
+}
+
+/// How rows are deleted.
+pub(crate) struct Keyed {
+    /// The key columns, as indices into the schema's columns.
+    pub(crate) key: Vec<usize>,
+    /// Copies keys into the stage.
+    pub(crate) copy_keys: Statement,
+    /// Deletes the rows whose keys are in the stage.
+    pub(crate) delete: Statement,
+    pub(crate) delete_all: Statement,
+}
+
+/// A column as the database has it.
+struct Existing {
+    /// Its type without and with its modifier: `numeric` and `numeric(12,2)`.
+    base: String,
+    full: String,
+}
+
+impl Target {
+    /// Makes `table` ready for rows of `schema`, within the transaction that is open. `number` tells this
+    /// session's stages apart.
+    pub(crate) async fn prepare(
+        client: &Client,
+        config: &Config,
+        table: String,
+        schema: &StreamSchema,
+        number: usize,
+    ) -> Result<Self, PostgresError> {
+        let unfit = |reason| PostgresError::Unfit { table: table.clone(), reason };
+        let keyed = is_keyed(config, schema).map_err(unfit)?;
+        check_names(&table, schema.columns()).map_err(unfit)?;
+        let key = if keyed { schema.key() } else { &[] };
+        let place = format!("{}.{}", quoted(&config.schema), quoted(&table));
+        let existing = evolve(client, config, &table, &place, schema.columns(), key).await?;
+        let same = |column: &Column| {
+            existing.get(&column.name).is_some_and(|e| e.base == base_of(&column.column_type))
+        };
+        let names = list(schema.columns().iter().map(|column| &column.name));
+        let direct = !keyed && schema.columns().iter().all(same);
+        let doing = || format!("prepare the statements for table {table}");
+        let prepare = async |sql: String| client.prepare(&sql).await.map_err(PostgresError::server(doing()));
+        if direct {
+            let copy = prepare(format!("COPY {place} ({names}) FROM STDIN (FORMAT binary)")).await?;
+            return Ok(Self { table: table.clone(), copy, stage: None, keyed: None });
+        }
+        let stage = format!("pg_temp.towpath_stage_{number}");
+        let columns = schema.columns().iter().map(declared).collect::<Vec<_>>().join(", ");
+        let create = format!("CREATE TEMP TABLE towpath_stage_{number} ({columns}) ON COMMIT DELETE ROWS");
+        let created = client.batch_execute(&create).await;
+        created.map_err(PostgresError::server("create a temporary table"))?;
+        let values: Vec<_> = schema.columns().iter().map(|c| assigned(c, existing.get(&c.name))).collect();
+        let conflict = if keyed { on_conflict(schema.columns(), key) } else { String::new() };
+        let values = values.join(", ");
+        let insert =
+            prepare(format!("INSERT INTO {place} ({names}) SELECT {values} FROM {stage} s{conflict}"))
+                .await?;
+        let clear = prepare(format!("TRUNCATE {stage}")).await?;
+        let copy = prepare(format!("COPY {stage} ({names}) FROM STDIN (FORMAT binary)")).await?;
+        let keyed = match keyed {
+            false => None,
+            true => {
+                let index = |name| schema.columns().iter().position(|column| &column.name == name);
+                let matches: Vec<_> = key.iter().map(|name| matching(name, schema, &existing)).collect();
+                let (keys, matches) = (list(key.iter()), matches.join(" AND "));
+                Some(Keyed {
+                    key: key.iter().filter_map(index).collect(),
+                    copy_keys: prepare(format!("COPY {stage} ({keys}) FROM STDIN (FORMAT binary)")).await?,
+                    delete: prepare(format!("DELETE FROM {place} t USING {stage} s WHERE {matches}")).await?,
+                    delete_all: prepare(format!("DELETE FROM {place}")).await?,
+                })
+            }
+        };
+        Ok(Self { table: table.clone(), copy, stage: Some(Stage { insert, clear }), keyed })
+    }
+}
+
+fn is_keyed(config: &Config, schema: &StreamSchema) -> Result<bool, String> {
+    match config.mode {
+        None => Ok(!schema.key().is_empty()),
+        Some(Mode::Append) => Ok(false),
+        Some(Mode::Upsert) if schema.key().is_empty() => {
+            Err("mode `upsert` needs a key, and the stream has none; set a key at its source, or use mode `append`"
+                .to_owned())
+        }
+        Some(Mode::Upsert) => Ok(true),
+    }
+}
+
+/// PostgreSQL would cut a longer name and so mistake it for another.
+fn check_names(table: &str, columns: &[Column]) -> Result<(), String> {
+    let too_long = |name: &&str| name.len() > MAX_NAME_BYTES;
+    match std::iter::once(table).chain(columns.iter().map(|column| &*column.name)).find(too_long) {
+        Some(name) => Err(format!("the name `{name}` is longer than {MAX_NAME_BYTES} bytes; shorten it")),
+        None => Ok(()),
+    }
+}
+
+/// Creates the table or adds the columns that it lacks, and returns its columns. Only key columns are declared
+/// `NOT NULL`: a later schema may allow absence where this one does not.
+async fn evolve(
+    client: &Client,
+    config: &Config,
+    table: &str,
+    place: &str,
+    columns: &[Column],
+    key: &[String],
+) -> Result<BTreeMap<String, Existing>, PostgresError> {
+    let unfit = |reason| PostgresError::Unfit { table: table.to_owned(), reason };
+    let existing = existing_columns(client, table, place).await?;
+    let missing: Vec<_> = columns.iter().filter(|column| !existing.contains_key(&column.name)).collect();
+    let sql = match (existing.is_empty(), missing.first()) {
+        (false, None) => return Ok(existing),
+        (true, _) if !config.create => {
+            return Err(unfit("it does not exist; create it, or set `create: true`".to_owned()));
+        }
+        (true, _) => create(place, columns, key),
+        (false, Some(column)) if !config.alter => {
+            let name = &column.name;
+            return Err(unfit(format!("it lacks column `{name}`; add it, or set `alter: true`")));
+        }
+        (false, Some(_)) => {
+            let added: Vec<_> =
+                missing.iter().map(|c| format!("ADD COLUMN IF NOT EXISTS {}", declared(c))).collect();
+            format!("ALTER TABLE {place} {}", added.join(", "))
+        }
+    };
+    let doing = format!("create or extend table {table}");
+    client.batch_execute(&sql).await.map_err(PostgresError::server(doing))?;
+    existing_columns(client, table, place).await
+}
+
+/// A table's columns by name; none when there is no such table.
+async fn existing_columns(
+    client: &Client,
+    table: &str,
+    place: &str,
+) -> Result<BTreeMap<String, Existing>, PostgresError> {
+    const SQL: &str = "SELECT attname::text, format_type(atttypid, NULL), format_type(atttypid, atttypmod) \
+         FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+    let doing = format!("read the columns of table {table}");
+    let rows = client.query(SQL, &[&place]).await.map_err(PostgresError::server(doing))?;
+    Ok(rows.into_iter().map(|row| (row.get(0), Existing { base: row.get(1), full: row.get(2) })).collect())
+}
+
+fn create(place: &str, columns: &[Column], key: &[String]) -> String {
+    let mut parts: Vec<_> = columns.iter().map(declared).collect();
+    if !key.is_empty() {
+        parts.push(format!("PRIMARY KEY ({})", list(key.iter())));
+    }
+    format!("CREATE TABLE {place} ({})", parts.join(", "))
+}
+
+fn on_conflict(columns: &[Column], key: &[String]) -> String {
+    let rest = columns.iter().filter(|column| !key.contains(&column.name));
+    let updates: Vec<_> =
+        rest.map(|c| quoted(&c.name)).map(|name| format!("{name} = excluded.{name}")).collect();
+    let action = match updates.is_empty() {
+        true => "NOTHING".to_owned(),
+        false => format!("UPDATE SET {}", updates.join(", ")),
+    };
+    format!(" ON CONFLICT ({}) DO {action}", list(key.iter()))
+}
+
+/// A staged value as it is assigned. PostgreSQL assigns text to no other kind of type without being asked.
+fn assigned(column: &Column, existing: Option<&Existing>) -> String {
+    const TEXTS: &[&str] = &["text", "character varying", "character", "citext", "name"];
+    let value = format!("s.{}", quoted(&column.name));
+    match existing {
+        Some(existing) if base_of(&column.column_type) == "text" && !TEXTS.contains(&&*existing.base) => {
+            format!("{value}::{}", existing.full)
+        }
+        _ => value,
+    }
+}
+
+fn matching(name: &str, schema: &StreamSchema, existing: &BTreeMap<String, Existing>) -> String {
+    let column = schema.columns().iter().find(|column| column.name == name);
+    let staged = column.map_or_else(|| format!("s.{}", quoted(name)), |c| assigned(c, existing.get(name)));
+    format!("t.{} = {staged}", quoted(name))
+}
+
+fn declared(column: &Column) -> String {
+    let name = quoted(&column.name);
+    match column.column_type {
+        ColumnType::Decimal { precision, scale } => format!("{name} numeric({precision},{scale})"),
+        ColumnType::Uint64 => format!("{name} numeric(20,0)"),
+        ref other => format!("{name} {}", base_of(other)),
+    }
+}
+
+/// The type of a column, as `format_type` spells it without a modifier.
+fn base_of(column_type: &ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Boolean => "boolean",
+        ColumnType::Int8 | ColumnType::Int16 | ColumnType::Uint8 => "smallint",
+        ColumnType::Int32 | ColumnType::Uint16 => "integer",
+        ColumnType::Int64 | ColumnType::Uint32 => "bigint",
+        ColumnType::Uint64 | ColumnType::Decimal { .. } => "numeric",
+        ColumnType::Float32 => "real",
+        ColumnType::Float64 => "double precision",
+        ColumnType::String => "text",
+        ColumnType::Binary => "bytea",
+        ColumnType::Date => "date",
+        ColumnType::Time => "time without time zone",
+        ColumnType::LocalTimestamp => "timestamp without time zone",
+        ColumnType::Timestamp => "timestamp with time zone",
+        ColumnType::Interval => "interval",
+        ColumnType::List(_) | ColumnType::Struct(_) => "jsonb",
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A name as an SQL identifier.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_created_with_names_quoted_and_its_key() {
+        let columns = [
+            Column::required("id", ColumnType::Int64),
+            Column::nullable("say \"hi\"", ColumnType::Decimal { precision: 12, scale: 2 }),
+        ];
+        assert_eq!(
+            create("\"public\".\"t\"", &columns, &["id".to_owned()]),
+            r#"CREATE TABLE "public"."t" ("id" bigint, "say ""hi""" numeric(12,2), PRIMARY KEY ("id"))"#
+        );
+        assert_eq!(on_conflict(&columns[..1], &["id".to_owned()]), r#" ON CONFLICT ("id") DO NOTHING"#);
+    }
+
+    #[test]
+    fn text_is_converted_where_it_would_not_be_assigned() {
+        let column = Column::nullable("when", ColumnType::String);
+        let existing = |base: &str| Existing { base: base.to_owned(), full: base.to_owned() };
+        assert_eq!(assigned(&column, Some(&existing("date"))), "s.\"when\"::date");
+        assert_eq!(assigned(&column, Some(&existing("character varying"))), "s.\"when\"");
+    }
+
+    #[test]
+    fn a_name_that_postgres_would_cut_is_refused() {
+        let long = "x".repeat(64);
+        assert!(
+            check_names("t", &[Column::nullable(&long, ColumnType::String)]).unwrap_err().contains(&long)
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! What protects the connection: rustls with the aws-lc provider and no other.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::{Tls, TlsMode};
+use crate::error::PostgresError;
+
+/// The TLS side of a connection.
+pub(crate) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, PostgresError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?).with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn roots(tls: &Tls) -> Result<RootCertStore, PostgresError> {
+    let mut roots = RootCertStore::empty();
+    if tls.mode == TlsMode::Disable {
+        return Ok(roots);
+    }
+    let Some(path) = &tls.ca else {
+        // What the system holds and rustls cannot use is not ours to refuse.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let unusable = |reason: String| PostgresError::Authority { path: path.clone(), reason };
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unusable(e.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+        roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
+    }
+    match roots.is_empty() {
+        true => Err(unusable("it holds no certificate".to_owned())),
+        false => Ok(roots),
+    }
+}
