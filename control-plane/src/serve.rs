@@ -9,9 +9,11 @@ use std::time::SystemTime;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
 use towpath_catalog::{Catalog, CatalogConfig};
 use towpath_log::deliveries::Deliveries;
 use towpath_log::{LogConfig, RegionLog};
+use towpath_proto::enrol::enrolment_server::EnrolmentServer;
 
 use crate::api::{self, ApiConfig, ApiState};
 use crate::bootstrap;
@@ -96,15 +98,19 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.metrics {
         serve_metrics(address, api.clone(), stop.clone()).await?;
     }
-    let enrolment =
-        tonic::service::Routes::new(EnrolmentService::new(issuer).into_server()).into_axum_router();
-    let router = api::router(api).merge(enrolment);
+    let enrolment = EnrolmentService::new(issuer).into_server();
+    let router = api::router(api).route_service(&enrolment_path(), enrolment);
     let listener =
         TlsListener::new(tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?))?;
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
     linking.await.context("the link ended unexpectedly")
+}
+
+/// The gRPC paths of enrolment, which share the port with the API.
+fn enrolment_path() -> String {
+    format!("/{}/{{method}}", <EnrolmentServer<EnrolmentService<CatalogLedger>> as NamedService>::NAME)
 }
 
 fn open_catalog(dir: &Path, config: &ControlConfig) -> anyhow::Result<Arc<Catalog>> {

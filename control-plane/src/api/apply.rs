@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::routing;
 use serde::Deserialize;
 use serde_json::json;
@@ -17,7 +17,7 @@ use super::state::ApiState;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let path = "/v1/apply";
-    let summary = "Creates or changes the resources of one or more documents. Each document is taken or refused by itself.";
+    let summary = "Creates or changes the resources of one or more documents. Each document is taken or refused by itself; if any is refused, the report comes with status 422.";
     vec![
         Endpoint::new(Method::POST, path, routing::post(apply), "apply", "apply", summary)
             .argument("dry_run", "Whether to check only.", json!({ "type": "boolean", "default": false }))
@@ -30,7 +30,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                     json!({ "oneOf": refs })
                 }),
             )
-            .answers::<ApplyReport>(),
+            .answers::<ApplyReport>()
+            .also(StatusCode::UNPROCESSABLE_ENTITY),
     ]
 }
 
@@ -46,7 +47,7 @@ async fn apply(
     Admin(actor): Admin,
     Args(args): Args<ApplyArgs>,
     Text(text): Text,
-) -> Result<Json<ApplyReport>, ApiError> {
+) -> Result<(StatusCode, Json<ApplyReport>), ApiError> {
     let documents = documents(&text)?;
     if documents.is_empty() {
         return Err(ApiError::invalid(
@@ -60,7 +61,9 @@ async fn apply(
         state.command(move |catalog| Ok::<_, ApiError>(catalog.apply_all(valid, &actor, dry_run))).await?;
     let mut applied = applied.into_iter();
     let results = documents.into_iter().map(|document| result_of(document, &mut applied)).collect();
-    Ok(Json(ApplyReport { dry_run, results }))
+    let report = ApplyReport { dry_run, results };
+    let status = if report.is_success() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, Json(report)))
 }
 
 /// The documents of a body.

@@ -22,6 +22,8 @@ pub(super) struct Endpoint {
     pub(super) takes: Option<Content>,
     pub(super) answers: Option<Content>,
     pub(super) status: StatusCode,
+    /// Another status with which the same body can come.
+    pub(super) also: Option<StatusCode>,
 }
 
 /// An argument behind the `?` of the address.
@@ -62,6 +64,7 @@ impl Endpoint {
             takes: None,
             answers: None,
             status: StatusCode::OK,
+            also: None,
         }
     }
 
@@ -90,6 +93,12 @@ impl Endpoint {
     /// Answers with a body of these content types.
     pub(super) fn answers_as(mut self, types: Vec<&'static str>, schema: SchemaOf) -> Self {
         self.answers = Some(Content { types, schema });
+        self
+    }
+
+    /// Answers the same body with this status too, when not all went well.
+    pub(super) fn also(mut self, status: StatusCode) -> Self {
+        self.also = Some(status);
         self
     }
 

@@ -14,7 +14,7 @@ use super::problem::ApiError;
 use super::state::ApiState;
 
 const DEFAULT_LIMIT: usize = 100;
-const MOST: usize = 1_000;
+const MOST: usize = 10_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary = "Lists what happened, by whom and when, oldest first.";

@@ -31,6 +31,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
+use axum::routing;
 use tower_http::timeout::TimeoutLayer;
 
 pub use health::metrics_router;
@@ -52,8 +53,10 @@ pub fn router(state: ApiState) -> Router {
         .fold(Router::new(), |router, endpoint| router.route(&endpoint.path, endpoint.handler))
         .route_layer(middleware::from_fn_with_state(state.clone(), extract::authenticate));
     let router = guarded.merge(health::routes(state.serves_metrics())).merge(openapi::routes());
+    // Routes and no fallback, so that the router can be merged with one that has its own.
     router
-        .fallback(problem::no_such_address)
+        .route("/", routing::any(problem::no_such_address))
+        .route("/{*path}", routing::any(problem::no_such_address))
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN))

@@ -92,6 +92,9 @@ fn operation(endpoint: Endpoint, generator: &mut SchemaGenerator) -> Value {
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });
+    if let Some(also) = endpoint.also {
+        operation["responses"][also.as_str()] = operation["responses"][endpoint.status.as_str()].clone();
+    }
     if let Some(takes) = endpoint.takes {
         operation["requestBody"] = json!({ "required": true, "content": content(takes, generator) });
     }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use axum::body::Body;
-use axum::http::{Method, StatusCode};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use axum::routing::post;
 use serde_json::Value;
+use tower::ServiceExt;
 
 use super::fixture::{Fixture, TOKEN};
 use crate::api::{endpoints, openapi};
@@ -76,6 +79,22 @@ async fn an_address_or_method_that_is_not_there_is_a_problem_too() {
     let fixture = Fixture::new();
     assert!(fixture.get("/v1/moods").await.problem(404).contains("/openapi.json"));
     assert!(fixture.delete("/v1/status").await.problem(405).contains("does not take DELETE"));
+}
+
+#[tokio::test]
+async fn the_api_shares_its_port_with_enrolment() {
+    let fixture = Fixture::new();
+    let enrolment = Router::new().route("/towpath.enrol.v1.Enrolment/{*rest}", post(|| async { "enrolled" }));
+    let both = fixture.router.clone().merge(enrolment.fallback(|| async { "unimplemented" }));
+    let answer = async |path: &str| {
+        let response = both.clone().oneshot(Request::post(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        (status, String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().into()).unwrap())
+    };
+    assert_eq!(answer("/towpath.enrol.v1.Enrolment/Enrol").await.1, "enrolled");
+    assert_eq!(answer("/v1/tokens").await.0, StatusCode::UNAUTHORIZED);
+    let (status, text) = answer("/elsewhere/at/all").await;
+    assert!(status == StatusCode::NOT_FOUND && text.contains("/openapi.json"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,298 @@
+//! The API's client. It trusts the CA of the context and nothing else, under one fixed name, whatever the address.
+
+mod connect;
+mod records;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use towpath_resource::api::{
+    ApplyReport, CreatedToken, DeadLetter, FleetStatus, Listed, Problem, ReplayOrder, Replayed,
+    RouteDescription, StreamStatus, TokenOrder, TokenStatus,
+};
+use towpath_resource::{Kind, StartFrom};
+
+use crate::context::Context;
+
+pub use connect::{ConnectError, SERVER_NAME};
+pub use records::{Records, TailArgs};
+
+/// The server gives up a request after 60 s itself; this is for a server that does not answer at all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(75);
+
+/// A client of one control plane. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// The address as the admin wrote it, for messages.
+    server: String,
+    base: Url,
+    token: String,
+}
+
+/// Why the control plane did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The context does not describe a control plane.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It did not answer.
+    #[error("{server} does not answer: {cause}; {remedy}")]
+    Unreachable {
+        /// The address.
+        server: String,
+        /// Why.
+        cause: String,
+        /// What would help.
+        remedy: &'static str,
+    },
+    /// It refused.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// It answered something else than the API says.
+    #[error(
+        "{server} answered {status} in a form that this version does not understand; is it a control plane of the same version?"
+    )]
+    NotUnderstood {
+        /// The address.
+        server: String,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// A stream ended before its end.
+    #[error("the stream ends early: {0}")]
+    EndedEarly(String),
+}
+
+/// Which dead letters are asked for.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LetterArgs {
+    /// Those of this stream only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Those of this route only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+type Answer<T> = Result<T, ClientError>;
+
+impl Client {
+    /// A client of the control plane that the context describes. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// The address or the CA in the context is not valid.
+    pub fn new(context: &Context) -> Answer<Self> {
+        let (http, base) = connect::http(context)?;
+        Ok(Self { http, server: context.server.clone(), base, token: context.token.trim().to_owned() })
+    }
+
+    /// Applies the documents of a text. Refused ones are in the report.
+    ///
+    /// # Errors
+    /// The request failed or was refused as a whole.
+    pub async fn apply(&self, documents: &str, dry_run: bool) -> Answer<ApplyReport> {
+        let request = self.request(Method::POST, &["apply"]).query(&[("dry_run", dry_run)]);
+        let response = self.send(request.body(documents.to_owned())).await?;
+        let status = response.status();
+        let text = self.body(response).await?;
+        // The report of a partly refused request comes with the status of a refusal.
+        match serde_json::from_str(&text) {
+            Ok(report) => Ok(report),
+            Err(_) => Err(self.refusal(status, &text)),
+        }
+    }
+
+    /// The resources of a kind, with their status.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn list(&self, kind: Kind) -> Answer<Vec<Value>> {
+        Ok(self.get::<Listed<Value>>(&[kind.plural()]).await?.items)
+    }
+
+    /// A resource with its status.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn show(&self, kind: Kind, name: &str) -> Answer<Value> {
+        self.get(&[kind.plural(), name]).await
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn delete(&self, kind: Kind, name: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &[kind.plural(), name])).await
+    }
+
+    /// How the fleet goes.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn status(&self) -> Answer<FleetStatus> {
+        self.get(&["status"]).await
+    }
+
+    /// A route from end to end.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn describe_route(&self, name: &str) -> Answer<RouteDescription> {
+        self.get(&["routes", name, "describe"]).await
+    }
+
+    /// Sends a route back.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn replay_route(&self, name: &str, from: StartFrom) -> Answer<Replayed> {
+        let request = self.request(Method::POST, &["routes", name, "replay"]);
+        self.json(request.json(&ReplayOrder { from })).await
+    }
+
+    /// Makes an enrolment token.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn create_token(&self, order: &TokenOrder) -> Answer<CreatedToken> {
+        self.json(self.request(Method::POST, &["tokens"]).json(order)).await
+    }
+
+    /// The enrolment tokens.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn tokens(&self) -> Answer<Vec<TokenStatus>> {
+        Ok(self.get::<Listed<TokenStatus>>(&["tokens"]).await?.items)
+    }
+
+    /// Takes an enrolment token back.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn revoke_token(&self, id: &str) -> Answer<()> {
+        self.done(self.request(Method::DELETE, &["tokens", id])).await
+    }
+
+    /// Cuts an agent off.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn revoke_agent(&self, name: &str) -> Answer<()> {
+        self.done(self.request(Method::POST, &["agents", name, "revoke"])).await
+    }
+
+    /// The streams of the logs.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn streams(&self) -> Answer<Vec<StreamStatus>> {
+        Ok(self.get::<Listed<StreamStatus>>(&["streams"]).await?.items)
+    }
+
+    /// Reads a stream.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn tail(&self, stream: &str, args: &TailArgs) -> Answer<Records> {
+        let request = self.request(Method::GET, &["streams", stream, "records"]).query(args);
+        // A stream may be quiet for any time; only its beginning is awaited.
+        let response = self.send(request.timeout(Duration::MAX)).await?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let text = self.body(response).await?;
+            return Err(self.refusal(status, &text));
+        }
+        Ok(Records::new(self.server.clone(), response))
+    }
+
+    /// Dead letters, newest first.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn dead_letters(&self, args: &LetterArgs) -> Answer<Vec<DeadLetter>> {
+        let request = self.request(Method::GET, &["deadletters"]).query(args);
+        Ok(self.json::<Listed<DeadLetter>>(request).await?.items)
+    }
+
+    /// One dead letter.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn dead_letter(&self, id: &str) -> Answer<DeadLetter> {
+        self.get(&["deadletters", id]).await
+    }
+
+    /// Sends a dead letter on its way again.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn replay_dead_letter(&self, id: &str) -> Answer<DeadLetter> {
+        self.json(self.request(Method::POST, &["deadletters", id, "replay"])).await
+    }
+
+    fn request(&self, method: Method, below_v1: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("the base is an https address").push("v1").extend(below_v1);
+        self.http.request(method, url).bearer_auth(&self.token).timeout(ANSWER_WITHIN)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, below_v1: &[&str]) -> Answer<T> {
+        self.json(self.request(Method::GET, below_v1)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let text = self.body(response).await?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &text));
+        }
+        serde_json::from_str(&text)
+            .map_err(|_| ClientError::NotUnderstood { server: self.server.clone(), status })
+    }
+
+    async fn done(&self, request: RequestBuilder) -> Answer<()> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let text = self.body(response).await?;
+        Err(self.refusal(status, &text))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Answer<reqwest::Response> {
+        request.send().await.map_err(|error| self.unreachable(&error))
+    }
+
+    async fn body(&self, response: reqwest::Response) -> Answer<String> {
+        response.text().await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        connect::unreachable(&self.server, error)
+    }
+
+    fn refusal(&self, status: StatusCode, text: &str) -> ClientError {
+        match serde_json::from_str::<Problem>(text) {
+            Ok(problem) => ClientError::Refused(Box::new(problem)),
+            Err(_) => ClientError::NotUnderstood { server: self.server.clone(), status },
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.server)
+    }
+}

@@ -1,0 +1,64 @@
+//! How a command fails, and with which exit code: 1 for what went wrong, 2 for what was asked wrongly.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::client::ClientError;
+use crate::context::ContextError;
+use crate::demo::DemoError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It was asked wrongly.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no usable context.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// The control plane did not answer as wished.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Resources were refused; each fault stands on its own line.
+    #[error("{}{summary}", one_each(faults))]
+    Refused {
+        /// The faults, each with its place.
+        faults: Vec<String>,
+        /// What follows from them.
+        summary: String,
+    },
+    /// The demo ended otherwise than it was meant to.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+    }
+
+    /// Whether the reader of our output went away, as `head` does when it has enough.
+    pub fn is_closed_pipe(&self) -> bool {
+        match self {
+            Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            Self::Demo(error) => error.is_closed_pipe(),
+            _ => false,
+        }
+    }
+}
+
+fn one_each(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!("{fault}\nerror: ")).collect()
+}
