@@ -25,7 +25,11 @@ const PACKAGES: [Package; 2] = [
     },
     Package {
         name: "towpath-control",
-        files: &["usr/bin/towpath-control", "usr/bin/towpath", "usr/lib/systemd/system/towpath-control.service"],
+        files: &[
+            "usr/bin/towpath-control",
+            "usr/bin/towpath",
+            "usr/lib/systemd/system/towpath-control.service",
+        ],
         conffiles: &["/etc/default/towpath-control", "/etc/towpath/control.yaml"],
     },
 ];
