@@ -178,6 +178,7 @@ impl Agent {
 
     fn lost(&mut self) {
         self.tools.board.linked(false);
+        self.reconciler.disconnected();
         self.renewal.handle_disconnected();
     }
 

@@ -231,6 +231,10 @@ impl AgentSessionOwner {
         self.session.request(move |machine, now| machine.welcome(now, generation));
         let open = OpenSession { handle: self.session.clone(), bindings: self.bindings.clone() };
         self.cell.0.sessions.begin(agent, open);
+        // A revocation that came since the first look found no session to end.
+        if !self.cell.0.catalog.state().admits(agent) {
+            return self.cell.0.sessions.revoke(agent);
+        }
         self.cell.0.sightings.change(agent, |seen| {
             (seen.linked, seen.address, seen.since) = (true, Some(self.address), Some(Timestamp::now()));
         });

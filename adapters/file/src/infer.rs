@@ -68,7 +68,8 @@ pub(crate) fn infer(
 ) -> ColumnType {
     let rows = (0..table.rows().len()).filter(|row| !flawed.contains(row));
     let fields = rows.filter_map(|row| table.field(text, row, column));
-    let values = fields.filter(|field| !field.text.is_empty() && !nulls.texts.iter().any(|t| t == field.text));
+    let values =
+        fields.filter(|field| !field.text.is_empty() && !nulls.texts.iter().any(|t| t == field.text));
     let mut candidates = None;
     for field in values {
         let fits = classify(field, quotes_mean_text).and(candidates.unwrap_or(Candidates::ALL));
@@ -156,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_a_number_would_not_give_back_stays_text() {
-        for text in ["00501", "-007", "+49301234", "123456789.123456789", "9223372036854775808", "1-2", "-", "0x1f"] {
+        for text in
+            ["00501", "-007", "+49301234", "123456789.123456789", "9223372036854775808", "1-2", "-", "0x1f"]
+        {
             assert_eq!(of(&[text]), ColumnType::String, "{text}");
         }
         assert_eq!(of(&["9223372036854775807"]), ColumnType::Int64);

@@ -53,7 +53,8 @@ impl Ledger {
     /// # Errors
     /// The cache fails.
     pub(crate) fn new(cache: Arc<dyn Cache>, completed: Vec<Completed>) -> Result<Self, AdapterError> {
-        let ledger = Self { cache, outstanding: Mutex::default(), gone: Mutex::default(), released: Notify::new() };
+        let ledger =
+            Self { cache, outstanding: Mutex::default(), gone: Mutex::default(), released: Notify::new() };
         // A release may have been acted on after the position was made; it will not come again.
         let mut outstanding = Vec::new();
         for file in completed {

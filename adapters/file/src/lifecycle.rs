@@ -119,7 +119,9 @@ impl Lifecycle {
             (_, Outcome::Rejected) => Some(self.config.path.join(&self.config.error_folder)),
             (After::Archive(folder), _) => Some(self.config.path.join(folder)),
             (After::Delete, _) => None,
-            (After::Keep, _) => return Ok(if looks_like(&from, done)? { Fate::StillThere } else { Fate::Gone }),
+            (After::Keep, _) => {
+                return Ok(if looks_like(&from, done)? { Fate::StillThere } else { Fate::Gone });
+            }
         };
         let marker = self.marker_of(&from);
         let is_there = looks_like(&from, done)?;
@@ -191,10 +193,12 @@ impl Lifecycle {
         }
         let from = self.config.path.join(manifest);
         let moved = match &self.config.after {
-            After::Archive(folder) => free_name(&self.config.path.join(folder).join(manifest)).and_then(|to| {
-                std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
-                shift(&from, &to, None)
-            }),
+            After::Archive(folder) => {
+                free_name(&self.config.path.join(folder).join(manifest)).and_then(|to| {
+                    std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
+                    shift(&from, &to, None)
+                })
+            }
             After::Delete => remove(&from),
             After::Keep => return Ok(()),
         };

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn a_mark_comes_back_as_it_was() {
         let path = os::path_from_bytes(b"in/\xff.csv");
-        let done = FileDone::new(&path, Identity([7; 32]), (10, -5), (3, 1), Outcome::Rejected, &"ü".repeat(5_000));
+        let done =
+            FileDone::new(&path, Identity([7; 32]), (10, -5), (3, 1), Outcome::Rejected, &"ü".repeat(5_000));
         let back = FileDone::read(&done.write()).unwrap();
         assert_eq!(back, done);
         assert_eq!((back.path(), back.identity()), (path, Identity([7; 32])));

@@ -122,7 +122,11 @@ impl SourcePosition {
     pub(crate) fn read(position: &Position) -> Result<Self, AdapterError> {
         let fault = |message: &str| {
             let remedy = "; update the agent, or start the source anew";
-            Err(AdapterError::new(ErrorKind::PositionLost, "position of the file source", format!("{message}{remedy}")))
+            Err(AdapterError::new(
+                ErrorKind::PositionLost,
+                "position of the file source",
+                format!("{message}{remedy}"),
+            ))
         };
         match &*position.0 {
             [] => Ok(Self::default()),
@@ -149,7 +153,8 @@ impl Reading {
 
     pub(crate) fn set_inferred(&mut self, columns: &[InferredColumn]) {
         let code = |column: &InferredColumn| INFERRED_TYPES.iter().position(|t| *t == column.column_type);
-        self.inferred_types = columns.iter().filter_map(|c| code(c).and_then(|at| u8::try_from(at).ok())).collect();
+        self.inferred_types =
+            columns.iter().filter_map(|c| code(c).and_then(|at| u8::try_from(at).ok())).collect();
         self.inferred_names = columns.iter().map(|column| column.name.clone()).collect();
     }
 
@@ -186,7 +191,8 @@ mod tests {
     #[test]
     fn a_position_comes_back_as_it_was() {
         let counts = Counts { offset: 5_000_000_000, line: 7, good: 4, bad: 2 };
-        let mut reading = Reading { path: b"a/\xff.csv".to_vec(), place: Some(counts.into()), ..Reading::default() };
+        let mut reading =
+            Reading { path: b"a/\xff.csv".to_vec(), place: Some(counts.into()), ..Reading::default() };
         let columns: Vec<_> = INFERRED_TYPES
             .into_iter()
             .map(|column_type| InferredColumn { name: format!("{column_type:?}"), column_type })
@@ -203,7 +209,8 @@ mod tests {
     #[test]
     fn the_empty_position_is_the_beginning_and_an_unknown_one_is_refused() {
         assert_eq!(SourcePosition::read(&Position::default()).unwrap(), SourcePosition::default());
-        let said = |bytes: &'static [u8]| SourcePosition::read(&Position(Bytes::from_static(bytes))).unwrap_err();
+        let said =
+            |bytes: &'static [u8]| SourcePosition::read(&Position(Bytes::from_static(bytes))).unwrap_err();
         assert_eq!(said(&[9]).kind, ErrorKind::PositionLost);
         assert!(said(&[9]).message.contains("version 9"));
         assert!(said(&[1, 0xff]).message.contains("damaged"));

@@ -53,7 +53,8 @@ impl Source for FileSource {
         // The thread must end even if this future is dropped.
         let stop = stop.child_token();
         let _ends_the_thread = stop.clone().drop_guard();
-        let emitter = Emitter { output, stop: stop.clone(), runtime: Handle::current(), ledger: ledger.clone() };
+        let emitter =
+            Emitter { output, stop: stop.clone(), runtime: Handle::current(), ledger: ledger.clone() };
         let reading = tokio::task::spawn_blocking({
             let (config, lifecycle) = (self.config, lifecycle.clone());
             move || read(config, emitter, lifecycle, position)

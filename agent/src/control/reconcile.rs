@@ -27,6 +27,8 @@ pub(crate) struct Reconciler {
     /// Cancelled when the sinks change under their routes.
     routes_stop: BTreeMap<SinkId, CancellationToken>,
     routes: TaskTracker,
+    /// Routes to sinks that come with a desired state that is under way.
+    early: Vec<RouteHandle>,
 }
 
 struct RunningSource {
@@ -44,6 +46,7 @@ impl Reconciler {
             sinks: BTreeMap::new(),
             routes_stop: BTreeMap::new(),
             routes: TaskTracker::new(),
+            early: Vec::new(),
         }
     }
 
@@ -83,6 +86,12 @@ impl Reconciler {
         self.generation = desired.generation;
         self.tools.board.running(desired.generation, &desired.sources, &desired.sinks);
         self.change_sinks(desired.sinks);
+        for handle in std::mem::take(&mut self.early) {
+            self.bind_or_else(handle, |_, handle, id| {
+                let remedy = "check that the sink still belongs to this agent".to_owned();
+                handle.reporter().refuse(format!("sink {id} is not known to the agent"), remedy);
+            });
+        }
         let wanted: BTreeMap<_, _> = desired.sources.into_iter().map(|source| (source.id, source)).collect();
         let over: Vec<_> = self
             .sources
@@ -100,16 +109,22 @@ impl Reconciler {
         }
     }
 
-    /// Takes a route to its sink.
+    /// Takes a route to its sink. One that is not known yet comes with the next desired state.
     pub(crate) fn bind(&mut self, handle: RouteHandle) {
+        self.bind_or_else(handle, |this, handle, _| this.early.push(handle));
+    }
+
+    fn bind_or_else(&mut self, handle: RouteHandle, unknown: impl FnOnce(&mut Self, RouteHandle, SinkId)) {
         let id = handle.binding().sink;
-        let Some(sink) = self.sinks.get(&id) else {
-            let remedy = "it comes with the next desired state".to_owned();
-            return handle.reporter().refuse(format!("sink {id} is not known to the agent yet"), remedy);
-        };
+        let Some(sink) = self.sinks.get(&id) else { return unknown(self, handle, id) };
         let stop = self.routes_stop.entry(id).or_default().clone();
         let (registry, board) = (self.tools.registry.clone(), self.tools.board.clone());
         self.routes.spawn(route::run(registry, board, sink.clone(), handle, stop));
+    }
+
+    /// The link is gone, and with it every route that was to begin on it.
+    pub(crate) fn disconnected(&mut self) {
+        self.early.clear();
     }
 
     /// Stops everything and waits for it.

@@ -165,7 +165,7 @@ async fn attempt(
             linger: source.capture.linger.0,
         }),
         chain: Some(start.chain),
-        on_first: rebuilding.then(|| move || cache.set_built()),
+        on_first: rebuilding.then_some(move || cache.set_built()),
     };
     let settle = Settle { tools, source, lane: &lane, queue: &queue, unsettled: &unsettled, releaser };
     tokio::select! {

@@ -15,7 +15,8 @@ use super::supervisor::Command;
 #[derive(Clone, PartialEq, Debug)]
 pub enum LaneEvent {
     /// Frames may flow. When the grant is fresh, the owner reads the source from the granted position and seals
-    /// behind the granted link, under the granted epoch; else it goes on as it was.
+    /// behind the granted link, under the granted epoch; else it goes on as it was, and must not conclude anything
+    /// from the grant about what the log has: that is what [`LaneEvent::Acknowledged`] tells.
     Granted(LaneGrant),
     /// The cell does not take the lane now; it is asked again by itself.
     Refused {

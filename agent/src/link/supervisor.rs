@@ -151,11 +151,8 @@ pub(super) struct LaneEntry {
 impl LaneEntry {
     pub(super) fn granted(&mut self, grant: &LaneGrant) {
         self.want_marks = false;
-        if grant.fresh {
+        if grant.fresh || self.behind.is_none() {
             self.behind = Some(Chain::granted(grant.epoch, grant.last));
-        } else {
-            let behind = self.behind.get_or_insert(Chain::granted(grant.epoch, grant.last));
-            behind.epoch = grant.epoch;
         }
     }
 

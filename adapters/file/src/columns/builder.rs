@@ -3,13 +3,11 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder, UInt64Builder,
-};
+use arrow_array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder, UInt64Builder};
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type,
-    UInt32Type,
+    Int64Type, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type,
+    UInt16Type, UInt32Type,
 };
 use arrow_array::{ArrayRef, BooleanArray};
 use towpath_record::ColumnType;
@@ -210,7 +208,9 @@ impl Values<'_> {
             match self.table.field(self.text, row, self.index) {
                 Some(field) => match parse(field.text) {
                     Some(value) if !self.stands_for_null(field) => builder.value(value),
-                    _ if self.stands_for_null(field) || self.is_quoted_nothing(field) => self.absent(row, builder),
+                    _ if self.stands_for_null(field) || self.is_quoted_nothing(field) => {
+                        self.absent(row, builder)
+                    }
                     _ => {
                         self.refuse(row, self.misfit(field.text));
                         builder.filler();

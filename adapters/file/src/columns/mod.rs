@@ -120,7 +120,14 @@ impl ColumnSet {
         for (plan, builder) in self.plans.iter().zip(&mut self.builders) {
             match plan.from {
                 ValueSource::Field(index) => {
-                    builder.append(&mut builder::Values { text, table, index, plan, nulls: &self.nulls, faults });
+                    builder.append(&mut builder::Values {
+                        text,
+                        table,
+                        index,
+                        plan,
+                        nulls: &self.nulls,
+                        faults,
+                    });
                 }
                 ValueSource::LineNumber => builder.append_lines(table.rows().iter().map(|row| row.line)),
                 ValueSource::FilePath => builder.append_path(&self.facts.path, table.rows().len()),
@@ -148,7 +155,8 @@ impl ColumnSet {
         if good == 0 {
             return None;
         }
-        let modified = TimestampMicrosecondArray::from_value(self.facts.modified_us, rows).with_timezone("UTC");
+        let modified =
+            TimestampMicrosecondArray::from_value(self.facts.modified_us, rows).with_timezone("UTC");
         let reserved: [ArrayRef; 3] = [
             Arc::new(UInt8Array::from_value(Op::Create.code(), rows)),
             Arc::new(modified),

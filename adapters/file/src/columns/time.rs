@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn a_day_that_does_not_exist_is_refused() {
-        for text in ["2023-02-29", "2024-13-01", "2024-00-10", "2024-04-31", "2024-1-1", "20240101", "2024-01-01x"] {
+        for text in
+            ["2023-02-29", "2024-13-01", "2024-00-10", "2024-04-31", "2024-1-1", "20240101", "2024-01-01x"]
+        {
             assert_eq!(date(text, None), None, "{text}");
         }
         assert_eq!(date("2024-02-29", None), Some(19_782));

@@ -1,7 +1,7 @@
 //! Choices that may be written as one word where their settings all have defaults.
 
-use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::{Map, Value};
 
 use super::After;

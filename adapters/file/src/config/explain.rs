@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_valid_one() {
-        assert!(said(&json!({"path": "x", "files": [], "recursve": true})).contains("did you mean `recursive`?"));
+        assert!(
+            said(&json!({"path": "x", "files": [], "recursve": true})).contains("did you mean `recursive`?")
+        );
         let nested = json!({"path": "x", "files": [
             {"include": ["*"], "stream": "s", "format": {"csv": {"delimeter": ";"}}}
         ]});

@@ -129,7 +129,8 @@ impl TryFrom<Value> for BadRowLimit {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        let fault = || format!("max_bad_rows: {value} is neither `none`, a count nor a percentage such as `5%`");
+        let fault =
+            || format!("max_bad_rows: {value} is neither `none`, a count nor a percentage such as `5%`");
         match &value {
             Value::Null => Ok(Self::None),
             Value::Number(count) => count.as_u64().map(Self::Count).ok_or_else(fault),

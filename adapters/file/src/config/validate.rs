@@ -25,7 +25,9 @@ impl FileSourceConfig {
             return fault("path: the folder to read is not named".into());
         }
         if self.files.is_empty() {
-            return fault("files: at least one rule is needed to say which files belong to which stream".into());
+            return fault(
+                "files: at least one rule is needed to say which files belong to which stream".into(),
+            );
         }
         if !(1..=MAX_FRAME_ROWS).contains(&self.batch.rows) {
             return fault(format!("batch.rows: {} is not between 1 and {MAX_FRAME_ROWS}", self.batch.rows));
@@ -36,7 +38,9 @@ impl FileSourceConfig {
         let marker = match &self.ready.done_marker {
             Some(DoneMarker::Manifest(glob)) => Some(glob),
             Some(DoneMarker::Suffix(suffix)) if suffix.is_empty() => {
-                return fault("ready.done_marker.suffix: it is empty, so every file would mark itself".into());
+                return fault(
+                    "ready.done_marker.suffix: it is empty, so every file would mark itself".into(),
+                );
             }
             _ => None,
         };
@@ -84,12 +88,18 @@ fn globs<'a>(key: &str, globs: impl IntoIterator<Item = &'a String>) -> Result<(
 }
 
 fn check_csv(csv: &CsvFormat) -> Result<(), String> {
-    let roles =
-        [("delimiter", Some(csv.delimiter)), ("quote", csv.quote), ("escape", csv.escape), ("comment", csv.comment)];
+    let roles = [
+        ("delimiter", Some(csv.delimiter)),
+        ("quote", csv.quote),
+        ("escape", csv.escape),
+        ("comment", csv.comment),
+    ];
     let mut taken: Vec<(&str, char)> = Vec::new();
     for (role, character) in roles.into_iter().filter_map(|(role, c)| Some((role, c?))) {
         if !character.is_ascii() || matches!(character, '\n' | '\r' | '\0') {
-            return Err(format!("{role}: {character:?} is not an ASCII character that can stand within a line"));
+            return Err(format!(
+                "{role}: {character:?} is not an ASCII character that can stand within a line"
+            ));
         }
         if let Some((other, _)) = taken.iter().find(|(_, c)| *c == character) {
             return Err(format!("{role}: {character:?} is the {other} already"));
@@ -166,20 +176,27 @@ mod tests {
             {"name": "total", "type": {"decimal": {"precision": 12, "scale": 2}}},
             {"name": "day", "type": "date", "format": "%d.%m.%Y"}
         ]}}, "key": ["id"], "max_bad_rows": "5%"});
-        assert_eq!(said(declared, json!({"after": "delete", "ready": {"done_marker": {"suffix": ".done"}}})), "");
+        assert_eq!(
+            said(declared, json!({"after": "delete", "ready": {"done_marker": {"suffix": ".done"}}})),
+            ""
+        );
     }
 
     #[test]
     fn each_mistake_is_named_with_its_place() {
         assert!(said(json!({"include": ["[a"]}), json!({})).contains("files[0] (stream orders): include:"));
-        assert!(said(json!({"format": {"csv": {"delimiter": "\""}}}), json!({})).contains("is the delimiter already"));
+        assert!(
+            said(json!({"format": {"csv": {"delimiter": "\""}}}), json!({}))
+                .contains("is the delimiter already")
+        );
         assert!(said(json!({"format": {"csv": {"encoding": "klingon"}}}), json!({})).contains("\"klingon\""));
         let key = json!({"key": ["nr"], "format": {"csv": {"columns": [{"name": "id", "type": "int64"}]}}});
         assert!(said(key, json!({})).contains("key column \"nr\""));
         assert!(said(json!({}), json!({"mode": "tail"})).contains("declare the columns"));
         assert!(said(json!({"max_record_bytes": "1GiB"}), json!({})).contains("8MiB"));
         assert!(said(json!({}), json!({"batch": {"rows": 0}})).contains("batch.rows"));
-        let format = json!({"format": {"csv": {"columns": [{"name": "id", "type": "int64", "format": "%d"}]}}});
+        let format =
+            json!({"format": {"csv": {"columns": [{"name": "id", "type": "int64", "format": "%d"}]}}});
         assert!(said(format, json!({})).contains("only dates"));
     }
 }

@@ -18,7 +18,10 @@ const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 pub(crate) fn read_manifest(root: &Path, path: &Path, listed: &mut Listed) -> io::Result<()> {
     let whole = root.join(path);
     if whole.metadata()?.len() > MAX_MANIFEST_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a manifest of more than 16 MiB is not read"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "a manifest of more than 16 MiB is not read",
+        ));
     }
     let text = std::fs::read(whole)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -49,7 +52,8 @@ mod tests {
     #[test]
     fn lines_of_sha256sum_are_read_and_others_passed_over() {
         let sum = "ab".repeat(32);
-        let text = format!("{sum}  a.csv\n{sum} *b c.csv\r\n# note\n{sum}  ../../etc/passwd\n{sum}  \nabcd  x.csv");
+        let text =
+            format!("{sum}  a.csv\n{sum} *b c.csv\r\n# note\n{sum}  ../../etc/passwd\n{sum}  \nabcd  x.csv");
         let names: Vec<_> = parse_manifest(&text).into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["a.csv", "b c.csv"]);
         assert_eq!(parse_manifest(&text)[0].0, [0xab; 32]);

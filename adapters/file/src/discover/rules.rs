@@ -71,8 +71,11 @@ impl Patterns {
 }
 
 fn set(globs: &[&String]) -> Result<GlobSet, AdapterError> {
-    let fault = |error: globset::Error| AdapterError::new(ErrorKind::Config, "file source", error.to_string());
-    let compile = |glob: &str| -> Result<Glob, globset::Error> { GlobBuilder::new(glob).literal_separator(true).build() };
+    let fault =
+        |error: globset::Error| AdapterError::new(ErrorKind::Config, "file source", error.to_string());
+    let compile = |glob: &str| -> Result<Glob, globset::Error> {
+        GlobBuilder::new(glob).literal_separator(true).build()
+    };
     let mut set = GlobSetBuilder::new();
     for glob in globs {
         set.add(compile(glob).map_err(fault)?);

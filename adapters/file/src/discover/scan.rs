@@ -210,7 +210,8 @@ fn unlistable(root: &Path, error: walkdir::Error) -> AdapterError {
     let resource = format!("folder {}", root.display());
     match error.io_error().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::PermissionDenied) => {
-            AdapterError::new(ErrorKind::Permission, resource, "the agent's user may not list it").caused_by(error)
+            AdapterError::new(ErrorKind::Permission, resource, "the agent's user may not list it")
+                .caused_by(error)
         }
         _ => AdapterError::new(
             ErrorKind::Unavailable,
@@ -251,7 +252,12 @@ mod tests {
         assert_eq!(ready(&mut scanner(folder.path(), json!({}))), ["a.csv", "b.csv", "sub/c.csv"]);
         assert_eq!(ready(&mut scanner(folder.path(), json!({"recursive": false}))), ["a.csv", "b.csv"]);
         let old = std::time::SystemTime::now() - Duration::from_secs(60);
-        std::fs::File::options().write(true).open(folder.path().join("sub/c.csv")).unwrap().set_modified(old).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(folder.path().join("sub/c.csv"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         assert_eq!(ready(&mut scanner(folder.path(), json!({"order": "time"})))[0], "sub/c.csv");
     }
 
@@ -318,6 +324,9 @@ mod tests {
         }
         let scan = scanner(folder.path(), json!({})).scan(|_, _| Ok(false)).unwrap();
         assert!(scan.truncated);
-        assert_eq!((scan.ready.len(), scan.ready[0].path.display().to_string()), (MOST_CANDIDATES, "00000.csv".into()));
+        assert_eq!(
+            (scan.ready.len(), scan.ready[0].path.display().to_string()),
+            (MOST_CANDIDATES, "00000.csv".into())
+        );
     }
 }

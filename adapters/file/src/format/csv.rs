@@ -258,7 +258,8 @@ impl Splitter for CsvSplitter {
             (None, _) => self.scan(text, memchr::memchr2_iter(delimiter, b'\n', bytes), ended, most, table),
             (Some(quote), Some(escape)) => {
                 let meaningful = [delimiter, b'\n', quote, escape];
-                let marks = bytes.iter().enumerate().filter(|(_, b)| meaningful.contains(b)).map(|(at, _)| at);
+                let marks =
+                    bytes.iter().enumerate().filter(|(_, b)| meaningful.contains(b)).map(|(at, _)| at);
                 self.scan(text, marks, ended, most, table)
             }
         };

@@ -305,7 +305,8 @@ mod tests {
     fn a_line_that_is_no_row_is_refused_with_its_cause() {
         let text = "{\"id\":1\n[1]\n{\"id\":1}x\n{\"id\":1,\"id\":2}\n{\"id\":1,\"age\":2}\n{\"id\":\"\\ud800\"}\n{\"id\":1}\n";
         let (table, _) = split(UnknownFields::Refuse, text);
-        let said: Vec<_> = table.refused().iter().map(|r| (r.row.line, r.column.as_deref(), &*r.reason)).collect();
+        let said: Vec<_> =
+            table.refused().iter().map(|r| (r.row.line, r.column.as_deref(), &*r.reason)).collect();
         assert_eq!(table.rows().len(), 1);
         assert!(said[0].2.contains("EOF while parsing"), "{said:?}");
         assert!(said[1].2.contains("invalid type: sequence, expected an object"), "{said:?}");

@@ -6,11 +6,13 @@ use towpath_record::limits::{MAX_COLUMNS, MAX_NAME_BYTES};
 use towpath_record::schema::{OP_COLUMN, TS_COLUMN, TX_COLUMN};
 use towpath_record::{Column, ColumnType};
 
+use super::Splitter;
 use super::csv::CsvSplitter;
 use super::json_lines::{JsonSplitter, UnknownFields};
 use super::lines::LineSplitter;
-use super::Splitter;
-use crate::columns::{ColumnPlan, ColumnSet, FILE_COLUMN, FileFacts, LINE_COLUMN, NullRule, ValueSource, provenance};
+use crate::columns::{
+    ColumnPlan, ColumnSet, FILE_COLUMN, FileFacts, LINE_COLUMN, NullRule, ValueSource, provenance,
+};
 use crate::config::{CsvFormat, DeclaredColumn, FileRule, Format, JsonLinesFormat};
 use crate::infer::{InferredColumn, infer};
 use crate::read::{BLOCK_BYTES, ReadFault, TextReader, clean};
@@ -123,7 +125,11 @@ fn open_csv(opening: Opening<'_>, format: &CsvFormat, text: &mut TextReader) -> 
             let mut names = header.unwrap_or_default();
             names.resize(width, String::new());
             let types = (0..width).map(|column| sample.column_type(column, &nulls, false));
-            names.into_iter().zip(types).map(|(name, column_type)| InferredColumn { name, column_type }).collect()
+            names
+                .into_iter()
+                .zip(types)
+                .map(|(name, column_type)| InferredColumn { name, column_type })
+                .collect()
         }
     };
     let columns = opening.columns(opening.inferred_plans(&inferred), nulls)?;
@@ -315,7 +321,11 @@ struct Sample {
 
 impl Sample {
     /// Looks at the first rows without consuming them.
-    fn take(splitter: &mut dyn Splitter, text: &mut TextReader, (bytes, rows): (usize, usize)) -> Result<Self, ReadFault> {
+    fn take(
+        splitter: &mut dyn Splitter,
+        text: &mut TextReader,
+        (bytes, rows): (usize, usize),
+    ) -> Result<Self, ReadFault> {
         text.fill(bytes)?;
         let window = text.window();
         let seen = &window[..window.len().min(bytes)];

@@ -74,7 +74,9 @@ mod tests {
 
     #[test]
     fn flaws_are_found_at_their_places_and_sound_text_is_not_copied() {
-        assert!(matches!(clean("grün".as_bytes(), false), Clean { text: Cow::Borrowed(_), flaws } if flaws.is_empty()));
+        assert!(
+            matches!(clean("grün".as_bytes(), false), Clean { text: Cow::Borrowed(_), flaws } if flaws.is_empty())
+        );
         let found = clean(b"a\xffb\0c\xe2\x82", false);
         assert_eq!(found.text, "a\u{1a}b\0c\u{1a}\u{1a}");
         let places: Vec<_> = found.flaws.iter().map(|flaw| (flaw.at, flaw.kind)).collect();

@@ -8,7 +8,7 @@ use towpath_record::StreamSchema;
 use towpath_record::dead_letter::DeadLetter;
 
 use super::{BLOCK_BYTES, Extent, ReadFault, TextReader, clean};
-use crate::columns::{ColumnSet, FileFacts, Faults, RowFault};
+use crate::columns::{ColumnSet, Faults, FileFacts, RowFault};
 use crate::config::FileRule;
 use crate::format::{Opened, Opening, Splitter, grow, open, too_long};
 use crate::infer::InferredColumn;
@@ -115,8 +115,7 @@ impl RecordReader {
         resume: Option<Counts>,
     ) -> Result<Self, ReadFault> {
         let mut text = TextReader::open(file, extent, plan.rule.compression, plan.rule.format.encoding())?;
-        let opening =
-            Opening { rule: &plan.rule, facts: &plan.facts, provenance: plan.provenance, known };
+        let opening = Opening { rule: &plan.rule, facts: &plan.facts, provenance: plan.provenance, known };
         let Opened { mut splitter, columns, inferred } = open(opening, &mut text)?;
         if let Some(resume) = resume {
             if !text.seek(resume.offset)? {
@@ -223,8 +222,8 @@ impl RecordReader {
         let room = self.plan.batch_rows - self.rows();
         let split = self.splitter.split(&read.text, ended, room, &mut self.table);
         if split.consumed == 0 {
-            let seen = window.len();
-            return if split.meets_new_field { self.learn() } else { Ok(self.look_further(seen, at_end)) };
+            let (looked, saw_all) = (look.len(), at_end && look.len() == window.len());
+            return if split.meets_new_field { self.learn() } else { Ok(self.look_further(looked, saw_all)) };
         }
         let mut faults = Faults::new();
         for flaw in &read.flaws {
@@ -282,17 +281,18 @@ impl RecordReader {
         self.counts.line = self.splitter.line();
     }
 
-    /// The window holds no complete record: more text is needed, or there is too much of it already.
-    fn look_further(&mut self, seen: usize, at_end: bool) -> Step {
-        if seen as u64 > self.plan.rule.max_record_bytes.0 {
+    /// The first `looked` bytes of the window hold no complete record: more text is needed, or there is too much of it
+    /// already.
+    fn look_further(&mut self, looked: usize, saw_all: bool) -> Step {
+        if looked as u64 > self.plan.rule.max_record_bytes.0 {
             let (raw, _) = DeadLetter::clip(self.text.window());
             self.skipping = Some(Skipping { line: self.splitter.line(), raw, begun: false });
             return Step::On;
         }
-        if at_end && self.growing && seen <= self.wanted {
+        if saw_all && self.growing {
             return Step::Stop(Verdict::Waiting);
         }
-        self.wanted = seen.max(self.wanted) * 2;
+        self.wanted = looked.max(self.wanted) * 2;
         Step::On
     }
 
@@ -358,3 +358,6 @@ impl ReadPlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,8 +58,7 @@ impl TextReader {
         encoding: &str,
     ) -> Result<Self, ReadFault> {
         let error = FileError::default();
-        let bytes =
-            FileBytes::open(file, length, compression, error.clone()).map_err(ReadFault::System)?;
+        let bytes = FileBytes::open(file, length, compression, error.clone()).map_err(ReadFault::System)?;
         let mut reader = Self {
             bytes,
             error,
@@ -90,6 +89,12 @@ impl TextReader {
     /// The text that was read and not consumed.
     pub(crate) fn window(&self) -> &[u8] {
         &self.buffer[self.begin..self.end]
+    }
+
+    /// The memory that the window takes.
+    #[cfg(test)]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether nothing follows the window at present.

@@ -66,7 +66,12 @@ impl FollowedFiles {
                 if self.read(index)? {
                     let tail = self.tails.remove(index);
                     tracing::info!(path = %tail.path.display(), "the file was rotated away and read to its end");
-                    self.emitter.emit(tail.stream(&self.config), Rows::Progress, self.position(), Vec::new())?;
+                    self.emitter.emit(
+                        tail.stream(&self.config),
+                        Rows::Progress,
+                        self.position(),
+                        Vec::new(),
+                    )?;
                 } else {
                     index += 1;
                 }
@@ -86,7 +91,10 @@ impl FollowedFiles {
         for state in resume {
             let found = there.get(&(state.device, state.inode)).cloned();
             let known_rule = usize::try_from(state.rule).is_ok_and(|rule| rule < self.config.files.len());
-            match found.filter(|_| known_rule).and_then(|found| Tail::go_on(&self.config, found, state.clone())) {
+            match found
+                .filter(|_| known_rule)
+                .and_then(|found| Tail::go_on(&self.config, found, state.clone()))
+            {
                 Some(tail) => self.tails.push(tail),
                 None => tracing::warn!(
                     folder = %self.config.path.display(), inode = state.inode, line = state.line,

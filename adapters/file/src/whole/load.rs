@@ -141,7 +141,9 @@ impl<'a> Load<'a> {
                 self.emitter.emit(stream, records, after, marks)
             }
             (Some(rows), None) | (None, Some(rows)) => self.emitter.emit(stream, rows, after, marks),
-            (None, None) if after.reading.is_none() => self.emitter.emit(stream, Rows::Progress, after, marks),
+            (None, None) if after.reading.is_none() => {
+                self.emitter.emit(stream, Rows::Progress, after, marks)
+            }
             (None, None) => Ok(()),
         }
     }

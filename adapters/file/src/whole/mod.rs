@@ -273,7 +273,13 @@ impl WholeFiles {
         self.finish(open, Outcome::Rejected, reason, Rows::DeadLetters(vec![letter]))
     }
 
-    fn finish(&self, open: &OpenFile, outcome: Outcome, reason: &str, rows: Rows) -> Result<(), AdapterError> {
+    fn finish(
+        &self,
+        open: &OpenFile,
+        outcome: Outcome,
+        reason: &str,
+        rows: Rows,
+    ) -> Result<(), AdapterError> {
         let look = (open.stat.size, open.stat.modified_ns);
         let done = FileDone::new(&open.path, open.identity, look, (0, 0), outcome, reason);
         self.emitter.ledger.complete(&done);

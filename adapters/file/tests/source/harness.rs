@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver,
-};
+use towpath_adapter_api::{AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver};
 use towpath_adapter_file::adapter;
 use towpath_record::dead_letter::DeadLetter;
 use towpath_record::{Mark, Position, ResourceName};
@@ -197,7 +195,10 @@ impl Run {
     pub(crate) async fn release(&self, emission: &Emission) {
         let releaser = self.driver.releaser();
         let release = releaser.release(emission.position.clone(), emission.marks.clone());
-        tokio::time::timeout(PATIENCE, release).await.expect("the source acts in time").expect("the source runs");
+        tokio::time::timeout(PATIENCE, release)
+            .await
+            .expect("the source acts in time")
+            .expect("the source runs");
     }
 }
 

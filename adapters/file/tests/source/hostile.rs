@@ -39,7 +39,9 @@ async fn nul_bytes_and_invalid_utf8_make_bad_rows_with_their_raw_bytes() {
 async fn byte_order_marks_crlf_and_a_missing_last_newline_change_nothing() {
     let expected = [json!({"id": 1, "name": "é"}), json!({"id": 2, "name": "x"})];
     let text = "id,name\r\n1,é\r\n2,x";
-    let utf16 = |unit: fn(u16) -> [u8; 2]| format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect::<Vec<_>>();
+    let utf16 = |unit: fn(u16) -> [u8; 2]| {
+        format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect::<Vec<_>>()
+    };
     for content in [
         text.as_bytes().to_vec(),
         [b"\xef\xbb\xbf", text.as_bytes()].concat(),
@@ -208,7 +210,8 @@ async fn half_read(change: impl Fn(&Agent)) -> Agent {
 
 #[tokio::test]
 async fn a_file_that_is_renamed_or_deleted_while_it_is_read_is_read_to_its_end() {
-    let agent = half_read(|agent| std::fs::rename(agent.path("a.csv"), agent.path("b.csv.tmp")).unwrap()).await;
+    let agent =
+        half_read(|agent| std::fs::rename(agent.path("a.csv"), agent.path("b.csv.tmp")).unwrap()).await;
     assert_eq!(agent.rows().len(), 300_000);
     let agent = half_read(|agent| std::fs::remove_file(agent.path("a.csv")).unwrap()).await;
     assert_eq!(agent.rows().len(), 300_000);
@@ -272,7 +275,8 @@ mod unreadable {
         let mut agent = Agent::new(json!({"format": "csv"}), json!({}));
         agent.drop_file("a.csv", "id\n1\n");
         agent.drop_file("b.csv", "id\n2\n");
-        let set = |mode| std::fs::set_permissions(agent.path("a.csv"), PermissionsExt::from_mode(mode)).unwrap();
+        let set =
+            |mode| std::fs::set_permissions(agent.path("a.csv"), PermissionsExt::from_mode(mode)).unwrap();
         set(0o000);
         let path = agent.path("a.csv");
         agent.run_releasing_until(|agent| agent.files_done() == 1).await;

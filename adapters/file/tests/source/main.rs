@@ -7,3 +7,4 @@ mod lifecycle;
 mod hostile;
 mod tail;
 mod types;
+mod speed;

@@ -21,7 +21,8 @@ fn samples() -> Vec<(Value, String)> {
         {"name": "id", "type": "int32"}, {"name": "name", "type": "string"}, {"name": "price", "type": "float64"}
     ]);
     let lines = |row: u32| if row % 10 == 3 { "nul \0\n".into() } else { format!("line {row}\r\n") };
-    let text = |head: &str, line: &dyn Fn(u32) -> String| head.to_owned() + &(0..60).map(line).collect::<String>();
+    let text =
+        |head: &str, line: &dyn Fn(u32) -> String| head.to_owned() + &(0..60).map(line).collect::<String>();
     vec![
         (json!({"csv": {"columns": declared}}), text("id,name,price\n", &csv)),
         (json!({"csv": {"infer_rows": 3}}), text("id,name,price\n", &csv)),
@@ -101,7 +102,8 @@ async fn a_file_that_was_renamed_while_the_agent_was_away_is_found_by_its_conten
     std::fs::rename(agent.path("a.data"), agent.path("z.data")).unwrap();
     agent.run_until(|agent| agent.files_done() == 1).await;
     assert_eq!(agent.rows().len(), 48);
-    let lost_a_file = agent.letters().iter().any(|letter| letter.reason.contains("before it was read to its end"));
+    let lost_a_file =
+        agent.letters().iter().any(|letter| letter.reason.contains("before it was read to its end"));
     assert!(!lost_a_file);
 }
 
@@ -115,6 +117,7 @@ async fn a_file_that_vanished_while_the_agent_was_away_is_reported_and_others_go
     agent.drop_file("b.data", "id,name,price\n100,b,1\n");
     agent.run_until(|agent| agent.files_done() == 1).await;
     assert_eq!(agent.rows().last().unwrap()["id"], 100);
-    let lost = agent.letters().into_iter().find(|letter| letter.reason.contains("before it was read to its end"));
+    let lost =
+        agent.letters().into_iter().find(|letter| letter.reason.contains("before it was read to its end"));
     assert!(lost.unwrap().resource.ends_with("a.data"));
 }

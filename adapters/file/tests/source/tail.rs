@@ -14,7 +14,13 @@ fn lines(settings: Value) -> Agent {
 }
 
 fn append(agent: &Agent, name: &str, text: &str) {
-    OpenOptions::new().create(true).append(true).open(agent.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(agent.path(name))
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }
 
 fn seen(agent: &Agent) -> Vec<String> {
@@ -40,7 +46,8 @@ async fn lines_are_read_as_they_are_written_and_a_part_of_one_is_waited_for() {
 async fn following_goes_on_after_a_cut_without_gap_or_repeat() {
     for cut in 1..8 {
         let mut agent = lines(json!({}));
-        let text = |begin: u32| (begin..begin + 10).map(|n| format!("{n}{}\n", if n % 4 == 0 { "\0" } else { "" }));
+        let text =
+            |begin: u32| (begin..begin + 10).map(|n| format!("{n}{}\n", if n % 4 == 0 { "\0" } else { "" }));
         append(&agent, "a.log", &text(0).collect::<String>());
         append(&agent, "b.log", &text(100).collect::<String>());
         agent.run_until(|agent| agent.durable.len() == cut).await;
@@ -48,11 +55,15 @@ async fn following_goes_on_after_a_cut_without_gap_or_repeat() {
         append(&agent, "b.log", "last b\n");
         agent.run_until(|agent| agent.rows().len() + agent.letters().len() == 22).await;
         let of = |prefix: &str, agent: &Agent| -> Vec<String> {
-            seen(agent).into_iter().filter(|line| (line.len() == 3 || line.ends_with('b')) == (prefix == "b")).collect()
+            seen(agent)
+                .into_iter()
+                .filter(|line| (line.len() == 3 || line.ends_with('b')) == (prefix == "b"))
+                .collect()
         };
         assert_eq!(of("a", &agent), ["1", "2", "3", "5", "6", "7", "9", "last a"], "cut {cut}");
         assert_eq!(of("b", &agent), ["101", "102", "103", "105", "106", "107", "109", "last b"], "cut {cut}");
-        let mut bad: Vec<_> = agent.letters().iter().map(|letter| letter.raw[0..letter.raw.len() - 2].to_vec()).collect();
+        let mut bad: Vec<_> =
+            agent.letters().iter().map(|letter| letter.raw[0..letter.raw.len() - 2].to_vec()).collect();
         bad.sort();
         assert_eq!(bad, [&b"0"[..], b"100", b"104", b"108", b"4", b"8"], "cut {cut}");
     }
@@ -110,7 +121,8 @@ async fn a_file_that_was_copied_and_truncated_is_read_from_its_beginning() {
 
 #[tokio::test]
 async fn a_csv_that_is_followed_waits_for_its_header() {
-    let format = json!({"csv": {"columns": [{"name": "b", "type": "int64"}, {"name": "a", "type": "int64"}]}});
+    let format =
+        json!({"csv": {"columns": [{"name": "b", "type": "int64"}, {"name": "a", "type": "int64"}]}});
     let mut agent = Agent::new(json!({"format": format}), json!({"mode": "tail"}));
     append(&agent, "a.csv", "a,");
     let mut run = agent.start();

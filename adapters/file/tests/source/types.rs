@@ -151,9 +151,7 @@ async fn a_field_that_appears_later_becomes_a_column_from_there_on() {
 #[tokio::test]
 async fn a_field_that_is_not_declared_is_a_bad_row_or_passed_over() {
     let content = "{\"a\":1}\n{\"a\":2,\"b\":1}\n";
-    let format = |ignore: bool| {
-        json!({"json_lines": {"columns": [{"name": "a", "type": "int64"}], "ignore_unknown_fields": ignore}})
-    };
+    let format = |ignore: bool| json!({"json_lines": {"columns": [{"name": "a", "type": "int64"}], "ignore_unknown_fields": ignore}});
     let strict = read(format(false), content).await;
     assert_eq!(strict.rows().len(), 1);
     assert_eq!(strict.letters()[0].column.as_deref(), Some("b"));

@@ -103,14 +103,20 @@ async fn wait_ready(place: &Place, processes: &mut Processes) -> Result<Control,
     Err(FleetError::Late { what: "the start of the control plane".to_owned(), log: place.log(CONTROL) })
 }
 
-async fn wait_connected(place: &Place, processes: &mut Processes, control: &Control) -> Result<(), FleetError> {
+async fn wait_connected(
+    place: &Place,
+    processes: &mut Processes,
+    control: &Control,
+) -> Result<(), FleetError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         processes.check()?;
         let fleet = control.fleet().await?;
         let is_connected =
             |name: &str| fleet.agents.iter().any(|agent| agent.name.as_str() == name && agent.connected);
-        let Some(missing) = [PLANT, CLOUD].into_iter().find(|name| !is_connected(name)) else { return Ok(()) };
+        let Some(missing) = [PLANT, CLOUD].into_iter().find(|name| !is_connected(name)) else {
+            return Ok(());
+        };
         if Instant::now() >= deadline {
             let what = format!("the connection of agent {missing}");
             return Err(FleetError::Late { what, log: place.log(missing) });
@@ -136,7 +142,9 @@ async fn enrol(
     let failed = |said: String| FleetError::Enrol { agent, said };
     let mut command = tokio::process::Command::from(command(program));
     // The token goes through a pipe, where a list of processes does not show it.
-    command.args(["enroll", "--name", agent, "--token", "-", "--server", control.address(), "--state"]).arg(state);
+    command
+        .args(["enroll", "--name", agent, "--token", "-", "--server", control.address(), "--state"])
+        .arg(state);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let run = async {
         let mut child = command.spawn()?;

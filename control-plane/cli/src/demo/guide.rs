@@ -53,7 +53,8 @@ impl Guide {
 }
 
 fn is_in_path() -> bool {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|directory| directory.join(PROGRAM).is_file())
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|directory| directory.join(PROGRAM).is_file())
 }
 
 /// A path as a POSIX shell takes it.

@@ -44,7 +44,8 @@ impl Observation {
 
     /// Whether nothing waits anywhere that can be seen.
     pub(super) fn is_at_rest(&self) -> bool {
-        let spooled = self.fleet.sources.iter().any(|source| source.backlog.frames + source.backlog.records > 0);
+        let spooled =
+            self.fleet.sources.iter().any(|source| source.backlog.frames + source.backlog.records > 0);
         let behind = self.fleet.routes.iter().any(|route| route.lag.records > 0);
         self.files.waiting == 0 && !spooled && !behind
     }

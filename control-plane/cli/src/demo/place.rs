@@ -31,7 +31,9 @@ pub enum PlaceError {
     #[error("the path {} is not UTF-8, so resources cannot name it; choose another with --dir", .0.display())]
     NotText(PathBuf),
     /// Every name is taken.
-    #[error("towpath-demo-1 to towpath-demo-{MOST_NUMBERS} exist here; remove old ones, or choose a directory with --dir")]
+    #[error(
+        "towpath-demo-1 to towpath-demo-{MOST_NUMBERS} exist here; remove old ones, or choose a directory with --dir"
+    )]
     AllTaken,
     /// It cannot be made.
     #[error("the directory {} cannot be made; choose one that you may write with --dir: {source}", path.display())]

@@ -25,9 +25,10 @@ impl Plain {
             self.troubles.clone_from(&view.troubles);
         }
         let news = news(view);
-        let is_due = self.last.as_ref().is_none_or(|(at, said)| {
-            *said != news && view.since_start.saturating_sub(*at) >= LINE_EVERY
-        });
+        let is_due = self
+            .last
+            .as_ref()
+            .is_none_or(|(at, said)| *said != news && view.since_start.saturating_sub(*at) >= LINE_EVERY);
         if is_due {
             writeln!(out, "{} {news}", clock(view.since_start))?;
             out.flush()?;

@@ -66,7 +66,8 @@ impl Results {
             let database = Connection::open_with_flags(&path, flags).map_err(failed)?;
             for stream in Stream::ALL {
                 let rows = read_table(&database, stream).map_err(failed)?;
-                let tally = rows.into_iter().map(|(number, amount)| row(stream, stream.table(), &number, &amount));
+                let tally =
+                    rows.into_iter().map(|(number, amount)| row(stream, stream.table(), &number, &amount));
                 results.database[stream as usize] = tally.collect::<Result<_, _>>()?;
             }
         }
@@ -169,12 +170,18 @@ mod tests {
         database.execute_batch(sql).unwrap();
         let folder = place.outbox().join("erp.orders");
         fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("a.jsonl"), "{\"order_no\":1,\"total\":129.90}\n{\"order_no\":2,\"total\":\"5.00\"}\n")
-            .unwrap();
+        fs::write(
+            folder.join("a.jsonl"),
+            "{\"order_no\":1,\"total\":129.90}\n{\"order_no\":2,\"total\":\"5.00\"}\n",
+        )
+        .unwrap();
         fs::write(folder.join(".b.jsonl"), "{\"order_no\":3,\"total\":1}\n").unwrap();
         let results = Results::read(&place).unwrap();
         assert_eq!(results.database(Stream::Customers), &rows(&[(10_001, 25_000), (10_002, 102_550)]));
-        assert_eq!(results.database(Stream::Stock), &rows(&[(4_900_000_001, -1_200), (4_900_000_001, -1_200)]));
+        assert_eq!(
+            results.database(Stream::Stock),
+            &rows(&[(4_900_000_001, -1_200), (4_900_000_001, -1_200)])
+        );
         assert_eq!(results.database(Stream::Orders), &Tally::default());
         assert_eq!(results.outbox(Stream::Orders), &rows(&[(1, 12_990), (2, 500)]));
     }

@@ -12,8 +12,16 @@ use super::observe::Observation;
 use super::results::Results;
 use super::stream::Stream;
 
-const HEADER: [&str; 8] =
-    ["stream", "dropped", "good", "bad", "in a repeated file", "dead letters", "in the outbox", "in the database"];
+const HEADER: [&str; 8] = [
+    "stream",
+    "dropped",
+    "good",
+    "bad",
+    "in a repeated file",
+    "dead letters",
+    "in the outbox",
+    "in the database",
+];
 
 /// What was dropped beside what arrived.
 #[derive(Clone, Debug)]
@@ -76,7 +84,10 @@ impl fmt::Display for Summary {
         table.with(Style::blank()).modify(Columns::new(1..), Alignment::right());
         writeln!(f, "{table}\n")?;
         if self.is_balanced() {
-            writeln!(f, "Every row is accounted for. The outbox has each good row once; the database has the latest row of")?;
+            writeln!(
+                f,
+                "Every row is accounted for. The outbox has each good row once; the database has the latest row of"
+            )?;
             return writeln!(f, "each customer and order, and every stock movement.");
         }
         writeln!(f, "Not every row is accounted for:")?;

@@ -155,7 +155,9 @@ fn some(number: u64, what: &str) -> String {
 }
 
 fn letter(letter: &DeadLetter) -> String {
-    let file = Path::new(&letter.resource).file_name().map_or(letter.resource.as_str().into(), |name| name.to_string_lossy());
+    let file = Path::new(&letter.resource)
+        .file_name()
+        .map_or(letter.resource.as_str().into(), |name| name.to_string_lossy());
     let line = letter.line.map(|line| format!(":{line}")).unwrap_or_default();
     let column = letter.column.as_ref().map(|column| format!(" {column}")).unwrap_or_default();
     format!("{file}{line}{column}: {}", letter.reason)

@@ -108,7 +108,7 @@ fn check(batch: &arrow_ipc::RecordBatch<'_>, body_bytes: usize, rows: usize) -> 
     for buffer in batch.buffers().into_iter().flatten() {
         let range = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
         let end = range.and_then(|(offset, length)| offset.checked_add(length));
-        if !end.is_some_and(|end| end <= body_bytes) {
+        if end.is_none_or(|end| end > body_bytes) {
             return malformed(format!(
                 "a buffer at {} of {} bytes lies outside the body of {body_bytes}",
                 buffer.offset(),

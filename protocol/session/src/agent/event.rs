@@ -50,9 +50,10 @@ pub struct LaneGrant {
     pub fresh: bool,
     /// The epoch to seal under.
     pub epoch: u64,
-    /// The last frame that is durable in the log.
+    /// The last frame that is durable in the log, which the next one is sealed behind. Told with a new epoch
+    /// only: what the log has of a chain that goes on is acknowledged once it is proved to be that chain.
     pub last: Option<Link>,
-    /// Where the source may resume after it.
+    /// Where the source may resume after it. Told with a new epoch only.
     pub position: Position,
     /// Every mark the lane's frames ever carried, oldest first, when they were asked for.
     pub marks: Option<Vec<Mark>>,

@@ -199,6 +199,9 @@ impl<F: Frame> AgentSession<F> {
         let streaming = Streaming::new(number, window, grant.epoch, after, on_trust);
         lane.state = State::Streaming(Box::new(streaming));
         grant.marks = with_marks.then_some(marks);
+        if !grant.fresh {
+            (grant.last, grant.position) = (None, Position::default());
+        }
         self.events.push_back(AgentEvent::LaneGranted(grant));
         self.prove(id, durable);
         self.pump(now, id);

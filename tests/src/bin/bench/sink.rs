@@ -32,7 +32,7 @@ pub(crate) async fn run(options: &Options) -> Result<Figures> {
     let staged = Staged::new(folder.path(), Shape::Csv, options);
     staged.stage(0)?;
     let server =
-        Rc::new(PostgresServer::start_with(&["fsync=on", "full_page_writes=on", "max_wal_size=4GB"])?);
+        Rc::new(PostgresServer::start_with(&["fsync=on", "full_page_writes=on", "max_wal_size=4GB"], &[])?);
     let ours = Rc::new(AsyncMutex::new(Ours::start().await?));
     let bulk = load_log(&mut *ours.lock().await, &staged).await?;
     let sink = |target: Target, stream: &'static str| -> Box<dyn Subject> {

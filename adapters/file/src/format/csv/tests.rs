@@ -87,7 +87,8 @@ fn written(rows: &[Vec<String>], quote_all: bool, crlf: bool, last_newline: bool
             text.clone()
         }
     };
-    let lines: Vec<String> = rows.iter().map(|row| row.iter().map(field).collect::<Vec<_>>().join(",")).collect();
+    let lines: Vec<String> =
+        rows.iter().map(|row| row.iter().map(field).collect::<Vec<_>>().join(",")).collect();
     let end = if crlf { "\r\n" } else { "\n" };
     let mut text = lines.join(end);
     if last_newline && !text.is_empty() {

@@ -105,8 +105,11 @@ fn only_the_first_days_stock_comes_twice() {
 fn files_of_a_stream_are_named_in_the_order_in_which_they_are_dropped() {
     let files = days(SEED);
     for stream in Stream::ALL {
-        let names: Vec<_> =
-            files.iter().filter(|f| f.share.stream == stream && !f.share.duplicate).map(|f| &f.name).collect();
+        let names: Vec<_> = files
+            .iter()
+            .filter(|f| f.share.stream == stream && !f.share.duplicate)
+            .map(|f| &f.name)
+            .collect();
         assert!(names.is_sorted(), "{names:?}");
     }
 }

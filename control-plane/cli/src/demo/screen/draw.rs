@@ -76,7 +76,12 @@ fn way_of_the_data(stages: &[Stage]) -> Table<'_> {
         ])
     });
     let header = [
-        Cell::from("stage"), Cell::from("name"), right("rows"), right("pace"), right("waiting"), right("lag"),
+        Cell::from("stage"),
+        Cell::from("name"),
+        right("rows"),
+        right("pace"),
+        right("waiting"),
+        right("lag"),
         Cell::from("state"),
     ];
     Table::new(rows, widths).header(Row::new(header).style(QUIET)).block(section(" the way of the data "))
@@ -101,7 +106,10 @@ fn account_of(view: &View) -> Table<'_> {
         ])
     });
     let header = [
-        Cell::from("stream"), right("dropped"), right("good: arrived / all"), right("bad: arrived / all"),
+        Cell::from("stream"),
+        right("dropped"),
+        right("good: arrived / all"),
+        right("bad: arrived / all"),
         right("repeated"),
     ];
     let title = match view.repeated_files {
