@@ -42,7 +42,7 @@ pub struct LogSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateSettings {
     /// Life of an agent's certificate; it renews itself at two thirds of it. An agent that is away for longer than
-    /// the last third must be enrolled anew. Default: `30d`.
+    /// the last third must be enrolled anew. Default: `7d`.
     pub agent_ttl: TimeSpan,
 }
 
@@ -70,7 +70,7 @@ impl Default for LogSettings {
 
 impl Default for CertificateSettings {
     fn default() -> Self {
-        Self { agent_ttl: TimeSpan(Duration::from_secs(30 * 86_400)) }
+        Self { agent_ttl: TimeSpan(Duration::from_secs(7 * 86_400)) }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use towpath_adapter_api::{
     AdapterError, Emission, ErrorKind, Reaction, Registry, Releaser, Resume, SourceContext, SourceDriver,
 };
-use towpath_record::{FrameKind, LaneId, Mark, SealError};
+use towpath_record::{FrameKind, LaneId, SealError};
 use towpath_resource::ReleaseWhen;
 use towpath_resource::desired::DesiredSource;
 use towpath_resource::observed::Condition;
@@ -213,10 +213,8 @@ async fn begin(
     let mut resume = Resume { position: newest.header.position, rebuild: None };
     if !built {
         let grant = granted(tools, source, &mut port).await?;
-        let mut marks = grant.marks.unwrap_or_default();
         acknowledged = grant.last.map_or(0, |link| link.seq);
-        marks.extend(spooled_marks(queue, acknowledged)?);
-        resume.rebuild = Some(marks);
+        resume.rebuild = Some(grant.marks.unwrap_or_default());
     }
     Ok((Start { chain, resume, acknowledged }, port))
 }
@@ -239,17 +237,6 @@ async fn granted(
             LaneEvent::Acknowledged(_) => {}
         }
     }
-}
-
-fn spooled_marks(queue: &LaneQueue, after: u64) -> Result<Vec<Mark>, SpoolError> {
-    let mut marks = Vec::new();
-    let mut reader = queue.reader(0);
-    while let Some(frame) = reader.try_next()? {
-        if frame.header().seq > after {
-            marks.extend(frame.header().marks.iter().cloned());
-        }
-    }
-    Ok(marks)
 }
 
 /// What was spooled in earlier runs and not released.
