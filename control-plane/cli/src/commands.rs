@@ -41,7 +41,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Agent(command) => agent::run(&client(context)?, command, out).await,
         Command::Explain(args) => explain::run(&args, out),
         Command::Login(args) => login::run(&args, context, out).await,
-        Command::Demo(args) => Ok(Box::pin(demo::run(&args, out)).await?),
+        Command::Demo(args) => Box::pin(demo::run(&args, out)).await.map_err(Into::into),
     }
 }
 

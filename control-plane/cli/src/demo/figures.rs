@@ -65,7 +65,7 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1 000", "1 234 567"]);
         assert_eq!([0.2, 12.6].map(pace), ["", "13/s"]);
         assert_eq!([0, 1_023, 1_536, 10 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "10.0 GiB"]);
-        assert_eq!([0.0, 0.25, 42.0, 300.0].map(lag), ["", "0.2 s", "42 s", "5 min"]);
+        assert_eq!([0.0, 0.31, 42.0, 300.0].map(lag), ["", "0.3 s", "42 s", "5 min"]);
         assert_eq!([65, 3_725].map(|s| clock(Duration::from_secs(s))), ["01:05", "1:02:05"]);
     }
 }

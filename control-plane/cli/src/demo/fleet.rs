@@ -85,7 +85,7 @@ pub(super) async fn start(
 }
 
 fn arguments(words: &[&str], path: &Path) -> Vec<OsString> {
-    words.iter().map(Into::into).chain([path.into()]).collect()
+    words.iter().map(OsString::from).chain([OsString::from(path)]).collect()
 }
 
 async fn wait_ready(place: &Place, processes: &mut Processes) -> Result<Control, FleetError> {
@@ -149,7 +149,8 @@ async fn enrol(
     let run = async {
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(token.as_bytes()).await?;
+            // An agent that ended before it read the token says why itself.
+            let _ = stdin.write_all(token.as_bytes()).await;
         }
         child.wait_with_output().await
     };

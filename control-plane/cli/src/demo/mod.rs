@@ -90,7 +90,10 @@ pub async fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), DemoError> 
             if summary.is_balanced() { Ok(()) } else { Err(DemoError::NotBalanced(place.root().to_owned())) }
         }
         Ending::Left if args.exit_when_idle => Err(DemoError::Interrupted),
-        Ending::Left => Ok(writeln!(out, "everything is kept in {}", place.root().display())?),
+        Ending::Left => {
+            writeln!(out, "everything is kept in {}", place.root().display())?;
+            Ok(())
+        }
     }
 }
 

@@ -124,7 +124,11 @@ fn read_outbox(outbox: &Path, stream: Stream) -> Result<Tally, ResultsError> {
             continue;
         }
         for line in BufReader::new(File::open(&path).map_err(failed(&path))?).lines() {
-            tally.add(line_row(stream, &path, &line.map_err(failed(&path))?)?);
+            tally.add(line_row(
+                stream,
+                &path,
+                &line.map_err(|source| ResultsError::Outbox { path: path.clone(), source })?,
+            )?);
         }
     }
     Ok(tally)

@@ -81,7 +81,7 @@ impl Export {
         let packed = self.day % 2 == 1;
         let suffix = if packed { "jsonl.gz" } else { "jsonl" };
         let customers = self.customers.file(rng, date, customers);
-        let orders = self.orders.file(rng, date, orders, self.customers.numbers(), packed);
+        let orders = self.orders.file(rng, date, orders, &self.customers.numbers(), packed);
         let stock = self.stock.file(rng, date, stock);
         let file = |name: String, stream, content: Content| ExportFile {
             name,

@@ -43,7 +43,7 @@ impl Orders {
         rng: &mut fastrand::Rng,
         date: Date,
         rows: u64,
-        customers: Range<i64>,
+        customers: &Range<i64>,
         packed: bool,
     ) -> Content {
         let (mut good, mut good_lines) = (Vec::new(), Vec::new());

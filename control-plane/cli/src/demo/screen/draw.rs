@@ -40,7 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, guide: &Guide) {
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let [left, right] = Layout::horizontal([Constraint::Min(20), Constraint::Length(38)]).areas(area);
+    let [left, right] = Layout::horizontal([Constraint::Min(20), Constraint::Length(30)]).areas(area);
     let files = view.files;
     let files = format!("{} files dropped, {} put away", view.dropped_files, files.archived);
     let title = vec![
