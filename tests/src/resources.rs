@@ -42,7 +42,7 @@ impl Documents {
     #[must_use]
     pub fn with_file_sink(self, name: &str, agent: &str, folder: &Path, format: &str) -> Self {
         let config =
-            json!({ "path": folder, "format": format, "roll": { "bytes": "256KiB", "every": "300ms" } });
+            json!({ "path": folder, "format": format, "roll": { "bytes": "256KiB", "every": "1ms" } });
         self.with("Sink", name, &json!({ "agent": agent, "adapter": "file", "config": config }))
     }
 

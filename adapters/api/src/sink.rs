@@ -1,5 +1,7 @@
 //! What writes a system.
 
+use std::time::Instant;
+
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -42,6 +44,11 @@ pub trait Sink: Send {
         checkpoint: &Checkpoint,
         reason: CommitReason,
     ) -> Result<Durability, AdapterError>;
+
+    /// When a commit is wanted even if nothing comes until then, such as to show a file that is old enough.
+    fn commit_wanted_by(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// A route and its replay generation. A replay that an admin asks for raises the generation, so that what was

@@ -1,4 +1,5 @@
-//! Values as text that is the same for every adapter, so that what went in can be compared with what came out.
+//! Values as text that is the same for every adapter, so that what went in can be compared with what came
+//! out.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! The suite that every registered adapter passes.
 //!
-//! A suite is a list of laws. Each law is an async function that drives an adapter through the registry, as the
-//! agent does, and says in its error what was broken. An adapter that cannot keep a law carries a [`Waiver`]
-//! with the reason; a waiver for a law that holds is itself a failure, so that none outlives its cause.
+//! A suite is a list of laws. Each law is an async function that drives an adapter through the registry, as
+//! the agent does, and says in its error what was broken. An adapter that cannot keep a law carries a
+//! [`Waiver`] with the reason; a waiver for a law that holds is itself a failure, so that none outlives its
+//! cause.
 //!
 //! Random input is seeded. A failure names the seed; `TOWPATH_SEED` runs it again.
 

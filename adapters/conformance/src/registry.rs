@@ -4,8 +4,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 use towpath_adapter_api::{AdapterError, ErrorKind, Registry};
 
-/// Checks what every adapter says of its configuration: a JSON Schema that describes each property and allows no
-/// other, and a refusal of unknown keys that names the nearest known one.
+/// Checks what every adapter says of its configuration: a JSON Schema that describes each property and allows
+/// no other, and a refusal of unknown keys that names the nearest known one.
 ///
 /// # Errors
 /// The first adapter and rule that fail.

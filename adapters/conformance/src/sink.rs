@@ -32,12 +32,12 @@ pub trait SinkTarget: Send + Sync {
     /// The configuration of a sink that writes here.
     fn config(&self) -> Value;
 
-    /// What a reader of the target sees of a stream: its rows in the order of `schema`'s columns, in the order
-    /// in which they were added where the target keeps it; none when the stream was never written.
+    /// What a reader of the target sees of a stream: its rows in the order of `schema`'s columns, in the
+    /// order in which they were added where the target keeps it; none when the stream was never written.
     async fn rows(&self, stream: &StreamName, schema: &StreamSchema) -> anyhow::Result<Vec<Row>>;
 
-    /// Prepares the target for a stream such that it refuses rows whose `column` is `value`. An error says that
-    /// it cannot.
+    /// Prepares the target for a stream such that it refuses rows whose `column` is `value`. An error says
+    /// that it cannot.
     async fn forbid(
         &self,
         stream: &StreamName,

@@ -26,7 +26,8 @@ pub trait SourceSystem: Send + Sync {
     /// The configuration of a source that reads this system.
     fn config(&self) -> Value;
 
-    /// What stands in the system now: which files lie where, how far a slot has advanced. Compared for equality.
+    /// What stands in the system now: which files lie where, how far a slot has advanced. Compared for
+    /// equality.
     async fn state(&self) -> anyhow::Result<String>;
 
     /// How long a source may be silent before all that the system holds has been read.

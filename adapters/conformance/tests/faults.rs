@@ -1,4 +1,5 @@
-//! The laws of sinks can be broken: a sink in memory keeps them all, and with each fault breaks the one meant.
+//! The laws of sinks can be broken: a sink in memory keeps them all, and with each fault breaks the one
+//! meant.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -17,8 +17,8 @@ use crate::position::CHECKPOINT_TABLE;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address of the database, `postgres://user:password@host:port/database`. Give the password as a reference,
-    /// such as `${env:ERP_PASSWORD}`.
+    /// Address of the database, `postgres://user:password@host:port/database`. Give the password as a
+    /// reference, such as `${env:ERP_PASSWORD}`.
     #[serde(default)]
     pub url: Option<Secret>,
     /// Name or address of the server, in place of `url`.
@@ -36,11 +36,12 @@ pub struct Config {
     /// The user's password, given as a reference such as `${file:/etc/erp/password}`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// The schema that tables and the checkpoint lie in. It is created when `create` is true. Default: public.
+    /// The schema that tables and the checkpoint lie in. It is created when `create` is true. Default:
+    /// public.
     #[serde(default = "public")]
     pub schema: String,
-    /// Name of the table that a stream is written to. `{stream}` stands for the stream's name with `_` in place
-    /// of dots. Default: `{stream}`.
+    /// Name of the table that a stream is written to. `{stream}` stands for the stream's name with `_` in
+    /// place of dots. Default: `{stream}`.
     #[serde(default = "stream_table")]
     pub table: String,
     /// How rows are written. Default: `upsert` for a stream with a key, `append` for one without.
@@ -73,8 +74,8 @@ pub enum Mode {
 pub struct Tls {
     /// Whether TLS is used. Default: prefer.
     pub mode: TlsMode,
-    /// Path of a PEM file with the authorities that may sign the server's certificate. Default: those that the
-    /// operating system trusts.
+    /// Path of a PEM file with the authorities that may sign the server's certificate. Default: those that
+    /// the operating system trusts.
     #[schemars(with = "Option<String>")]
     pub ca: Option<PathBuf>,
 }

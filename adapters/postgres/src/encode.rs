@@ -1,8 +1,8 @@
 //! Arrow values in PostgreSQL's binary form, as `COPY … (FORMAT binary)` takes them.
 //!
 //! A row is the number of its fields, and for each field its length and bytes, or the length -1 for NULL. The
-//! forms are those of the types' `*_recv` functions: integers and floats big-endian, dates and times counted from
-//! 2000-01-01, `jsonb` as a version byte and text.
+//! forms are those of the types' `*_recv` functions: integers and floats big-endian, dates and times counted
+//! from 2000-01-01, `jsonb` as a version byte and text.
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};

@@ -93,7 +93,8 @@ fn in_words(error: &tokio_postgres::Error) -> String {
     words
 }
 
-/// What an SQLSTATE means to the agent (PostgreSQL manual, appendix A). A failure without one happened on the way.
+/// What an SQLSTATE means to the agent (PostgreSQL manual, appendix A). A failure without one happened on the
+/// way.
 fn kind_of(error: &tokio_postgres::Error) -> ErrorKind {
     let Some(code) = error.code().map(tokio_postgres::error::SqlState::code) else {
         return ErrorKind::Unavailable;

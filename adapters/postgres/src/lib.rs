@@ -1,8 +1,8 @@
 //! PostgreSQL tables as a sink.
 //!
-//! A frame's rows travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so every
-//! row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table,
-//! value, the plan of a batch, copy, sink.
+//! A frame's rows travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so
+//! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
+//! table, value, the plan of a batch, copy, sink.
 
 mod config;
 mod tls;

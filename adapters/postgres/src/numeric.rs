@@ -1,7 +1,8 @@
 //! PostgreSQL's binary form of `numeric`: digits to the base 10,000 around the decimal point.
 //!
 //! ```text
-//! i16 number of digits · i16 weight of the first · u16 sign (0x4000 is minus) · u16 decimals shown · i16 digits…
+//! i16 number of digits · i16 weight of the first · u16 sign (0x4000 is minus) · u16 decimals shown · i16
+//! digits…
 //! ```
 //!
 //! Source: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.

@@ -1,8 +1,8 @@
 //! What a range of rows comes to in a table with a key.
 //!
-//! Within a range only the end counts: nothing before the last truncate, and of a key only its last row. A key
-//! that was deleted on the way is deleted even if it is written again, so that columns which the stream does not
-//! know take their defaults as they would have row by row.
+//! Within a range only the end counts: nothing before the last truncate, and of a key only its last row. A
+//! key that was deleted on the way is deleted even if it is written again, so that columns which the stream
+//! does not know take their defaults as they would have row by row.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! The sink: one transaction from the first row after a commit to the next commit.
 //!
-//! Rows go in ranges, each behind a savepoint. A range that PostgreSQL refuses is rolled back and halved until
-//! the rows that it refuses stand alone.
+//! Rows go in ranges, each behind a savepoint. A range that PostgreSQL refuses is rolled back and halved
+//! until the rows that it refuses stand alone.
 
 use std::collections::HashMap;
 
@@ -99,9 +99,9 @@ impl Session {
         Ok(Self { config, client, route, committed, in_transaction: false, targets: HashMap::new() })
     }
 
-    /// Begins a transaction unless one is open. An earlier instance of this route may have been cut off in the
-    /// middle of its commit, and the server may finish it after this one was opened; waiting for its lock and
-    /// comparing the checkpoint shows it.
+    /// Begins a transaction unless one is open. An earlier instance of this route may have been cut off in
+    /// the middle of its commit, and the server may finish it after this one was opened; waiting for its lock
+    /// and comparing the checkpoint shows it.
     async fn begin(&mut self) -> Result<(), PostgresError> {
         if self.in_transaction {
             return Ok(());

@@ -1,8 +1,8 @@
 //! The table of a stream: creating it, adding columns, and the statements that write it.
 //!
 //! Rows are copied straight into the table where its types are those of the stream and nothing is replaced.
-//! Otherwise they are copied into a temporary table of the stream's types, a *stage*, and go on from there in one
-//! statement, which lets PostgreSQL convert them as it would in any assignment.
+//! Otherwise they are copied into a temporary table of the stream's types, a *stage*, and go on from there in
+//! one statement, which lets PostgreSQL convert them as it would in any assignment.
 
 use std::collections::BTreeMap;
 
@@ -67,45 +67,87 @@ impl Target {
         let key = if keyed { schema.key() } else { &[] };
         let place = format!("{}.{}", quoted(&config.schema), quoted(&table));
         let existing = evolve(client, config, &table, &place, schema.columns(), key).await?;
-        let same = |column: &Column| {
-            existing.get(&column.name).is_some_and(|e| e.base == base_of(&column.column_type))
-        };
-        let names = list(schema.columns().iter().map(|column| &column.name));
-        let direct = !keyed && schema.columns().iter().all(same);
-        let doing = || format!("prepare the statements for table {table}");
-        let prepare = async |sql: String| client.prepare(&sql).await.map_err(PostgresError::server(doing()));
-        if direct {
-            let copy = prepare(format!("COPY {place} ({names}) FROM STDIN (FORMAT binary)")).await?;
-            return Ok(Self { table: table.clone(), copy, stage: None, keyed: None });
-        }
         let stage = format!("pg_temp.towpath_stage_{number}");
-        let columns = schema.columns().iter().map(declared).collect::<Vec<_>>().join(", ");
-        let create = format!("CREATE TEMP TABLE towpath_stage_{number} ({columns}) ON COMMIT DELETE ROWS");
-        let created = client.batch_execute(&create).await;
-        created.map_err(PostgresError::server("create a temporary table"))?;
-        let values: Vec<_> = schema.columns().iter().map(|c| assigned(c, existing.get(&c.name))).collect();
-        let conflict = if keyed { on_conflict(schema.columns(), key) } else { String::new() };
-        let values = values.join(", ");
-        let insert =
-            prepare(format!("INSERT INTO {place} ({names}) SELECT {values} FROM {stage} s{conflict}"))
-                .await?;
-        let clear = prepare(format!("TRUNCATE {stage}")).await?;
-        let copy = prepare(format!("COPY {stage} ({names}) FROM STDIN (FORMAT binary)")).await?;
-        let keyed = match keyed {
-            false => None,
-            true => {
-                let index = |name| schema.columns().iter().position(|column| &column.name == name);
-                let matches: Vec<_> = key.iter().map(|name| matching(name, schema, &existing)).collect();
-                let (keys, matches) = (list(key.iter()), matches.join(" AND "));
-                Some(Keyed {
-                    key: key.iter().filter_map(index).collect(),
-                    copy_keys: prepare(format!("COPY {stage} ({keys}) FROM STDIN (FORMAT binary)")).await?,
-                    delete: prepare(format!("DELETE FROM {place} t USING {stage} s WHERE {matches}")).await?,
-                    delete_all: prepare(format!("DELETE FROM {place}")).await?,
-                })
-            }
-        };
-        Ok(Self { table: table.clone(), copy, stage: Some(Stage { insert, clear }), keyed })
+        let way =
+            Way { client, table: &table, place: &place, stage: &stage, schema, key, existing: &existing };
+        if !keyed && way.is_direct() {
+            let copy = way.prepare(&way.copy_into(&place)).await?;
+            return Ok(Self { table, copy, stage: None, keyed: None });
+        }
+        way.create_stage().await?;
+        let copy = way.prepare(&way.copy_into(&stage)).await?;
+        let clear = way.prepare(&format!("TRUNCATE {stage}")).await?;
+        let insert = way.prepare(&way.insert()).await?;
+        let keyed = if keyed { Some(way.keyed().await?) } else { None };
+        Ok(Self { copy, stage: Some(Stage { insert, clear }), keyed, table: table.clone() })
+    }
+}
+
+/// Everything that the statements of a target are made of.
+struct Way<'a> {
+    client: &'a Client,
+    table: &'a str,
+    /// The table and the stage as SQL names them.
+    place: &'a str,
+    stage: &'a str,
+    schema: &'a StreamSchema,
+    /// In upsert mode.
+    key: &'a [String],
+    existing: &'a BTreeMap<String, Existing>,
+}
+
+impl Way<'_> {
+    /// Whether the table's types are those of the stream, so that it takes their binary form.
+    fn is_direct(&self) -> bool {
+        self.schema.columns().iter().all(|column| {
+            self.existing.get(&column.name).is_some_and(|e| e.base == base_of(&column.column_type))
+        })
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<Statement, PostgresError> {
+        let doing = format!("prepare the statements for table {}", self.table);
+        self.client.prepare(sql).await.map_err(PostgresError::server(doing))
+    }
+
+    async fn create_stage(&self) -> Result<(), PostgresError> {
+        let columns = self.schema.columns().iter().map(declared).collect::<Vec<_>>().join(", ");
+        let sql = format!("CREATE TEMP TABLE {} ({columns}) ON COMMIT DELETE ROWS", self.stage);
+        self.client.batch_execute(&sql).await.map_err(PostgresError::server("create a temporary table"))
+    }
+
+    fn names(&self) -> String {
+        list(self.schema.columns().iter().map(|column| &column.name))
+    }
+
+    fn copy_into(&self, place: &str) -> String {
+        format!("COPY {place} ({}) FROM STDIN (FORMAT binary)", self.names())
+    }
+
+    fn insert(&self) -> String {
+        let columns = self.schema.columns();
+        let values: Vec<_> = columns.iter().map(|c| assigned(c, self.existing.get(&c.name))).collect();
+        let conflict = if self.key.is_empty() { String::new() } else { on_conflict(columns, self.key) };
+        let (names, values) = (self.names(), values.join(", "));
+        format!("INSERT INTO {} ({names}) SELECT {values} FROM {} s{conflict}", self.place, self.stage)
+    }
+
+    async fn keyed(&self) -> Result<Keyed, PostgresError> {
+        let (place, stage) = (self.place, self.stage);
+        let columns = self.schema.columns();
+        let index = |name| columns.iter().position(|column| &column.name == name);
+        let key: Vec<_> = self.key.iter().filter_map(index).collect();
+        let matches: Vec<_> = key
+            .iter()
+            .map(|&i| &columns[i])
+            .map(|c| format!("t.{} = {}", quoted(&c.name), assigned(c, self.existing.get(&c.name))))
+            .collect();
+        let (keys, matches) = (list(self.key.iter()), matches.join(" AND "));
+        Ok(Keyed {
+            key,
+            copy_keys: self.prepare(&format!("COPY {stage} ({keys}) FROM STDIN (FORMAT binary)")).await?,
+            delete: self.prepare(&format!("DELETE FROM {place} t USING {stage} s WHERE {matches}")).await?,
+            delete_all: self.prepare(&format!("DELETE FROM {place}")).await?,
+        })
     }
 }
 
@@ -130,8 +172,8 @@ fn check_names(table: &str, columns: &[Column]) -> Result<(), String> {
     }
 }
 
-/// Creates the table or adds the columns that it lacks, and returns its columns. Only key columns are declared
-/// `NOT NULL`: a later schema may allow absence where this one does not.
+/// Creates the table or adds the columns that it lacks, and returns its columns. Only key columns are
+/// declared `NOT NULL`: a later schema may allow absence where this one does not.
 async fn evolve(
     client: &Client,
     config: &Config,
@@ -206,12 +248,6 @@ fn assigned(column: &Column, existing: Option<&Existing>) -> String {
         }
         _ => value,
     }
-}
-
-fn matching(name: &str, schema: &StreamSchema, existing: &BTreeMap<String, Existing>) -> String {
-    let column = schema.columns().iter().find(|column| column.name == name);
-    let staged = column.map_or_else(|| format!("s.{}", quoted(name)), |c| assigned(c, existing.get(name)));
-    format!("t.{} = {staged}", quoted(name))
 }
 
 fn declared(column: &Column) -> String {

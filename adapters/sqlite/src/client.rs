@@ -1,7 +1,7 @@
 //! Opening a database so that a commit survives power loss.
 //!
-//! The write-ahead log with `synchronous=FULL` is synced at every commit. SQLite does not sync the folder entry
-//! of a database that it has just created, so this module does.
+//! The write-ahead log with `synchronous=FULL` is synced at every commit. SQLite does not sync the folder
+//! entry of a database that it has just created, so this module does.
 
 use std::path::Path;
 use std::time::Duration;

@@ -17,8 +17,8 @@ use crate::position::CHECKPOINT_TABLE;
 pub struct Config {
     /// Path of the database file. The file is created when it is missing; its folder must be there.
     pub path: PathBuf,
-    /// Name of the table that a stream is written to. `{stream}` stands for the stream's name with `_` in place
-    /// of dots. Default: `{stream}`.
+    /// Name of the table that a stream is written to. `{stream}` stands for the stream's name with `_` in
+    /// place of dots. Default: `{stream}`.
     #[serde(default = "stream_table")]
     pub table: String,
     /// How rows are written. Default: `upsert` for a stream with a key, `append` for one without.

@@ -1,8 +1,9 @@
 //! Arrow values as SQLite values.
 //!
 //! Integers, floats, text and bytes are bound as they are. What SQLite has no type for is bound as text that
-//! sorts like the value: dates, times and instants with six digits of fraction. `NaN`, which SQLite would store
-//! as NULL, is bound as the text `NaN`; an unsigned integer beyond 2^63-1 as its digits. Lists and structs are JSON.
+//! sorts like the value: dates, times and instants with six digits of fraction. `NaN`, which SQLite would
+//! store as NULL, is bound as the text `NaN`; an unsigned integer beyond 2^63-1 as its digits. Lists and
+//! structs are JSON.
 
 use std::sync::{Arc, LazyLock};
 
@@ -41,8 +42,8 @@ static JSON: LazyLock<EncoderOptions> = LazyLock::new(|| {
         .with_timestamp_tz_format(TIMESTAMP.to_owned())
 });
 
-/// The columns of a batch such that Arrow can format them: it knows the zone `+00:00`, and `UTC` only with a time
-/// zone database.
+/// The columns of a batch such that Arrow can format them: it knows the zone `+00:00`, and `UTC` only with a
+/// time zone database.
 pub(crate) fn formattable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let fields: Fields = batch.schema_ref().fields().iter().map(with_offset).collect();
     let columns = batch.columns().iter().zip(&fields).map(|(array, field)| match array.data_type() {

@@ -68,8 +68,8 @@ impl From<SqliteError> for AdapterError {
     }
 }
 
-/// What SQLite's result code means to the agent. A code that speaks of the statement rather than of the system
-/// (no such table, no such column, a trigger's refusal) waits for an admin.
+/// What SQLite's result code means to the agent. A code that speaks of the statement rather than of the
+/// system (no such table, no such column, a trigger's refusal) waits for an admin.
 fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     use ErrorCode as Code;
     match error.sqlite_error_code() {

@@ -1,7 +1,7 @@
 //! SQLite tables as a sink.
 //!
-//! A frame's rows and the delivery checkpoint are written in one transaction of one database file, so every row
-//! lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table,
+//! A frame's rows and the delivery checkpoint are written in one transaction of one database file, so every
+//! row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table,
 //! value, sink.
 
 mod config;

@@ -1,7 +1,7 @@
 //! The sink: one transaction from the first row after a commit to the next commit.
 //!
-//! SQLite undoes a statement that a row's constraint stops, and only that statement, so a refused row costs its
-//! neighbours nothing. Any other failure ends the instance, and the open transaction with it.
+//! SQLite undoes a statement that a row's constraint stops, and only that statement, so a refused row costs
+//! its neighbours nothing. Any other failure ends the instance, and the open transaction with it.
 
 use std::collections::HashMap;
 
@@ -100,9 +100,9 @@ impl Session {
         Ok(session)
     }
 
-    /// Begins a transaction unless one is open. An earlier instance of this route may have been cut off in the
-    /// middle of its commit and may finish it after this one was opened; taking the write lock and comparing the
-    /// checkpoint shows it.
+    /// Begins a transaction unless one is open. An earlier instance of this route may have been cut off in
+    /// the middle of its commit and may finish it after this one was opened; taking the write lock and
+    /// comparing the checkpoint shows it.
     fn begin(&self) -> Result<(), SqliteError> {
         if !self.database.is_autocommit() {
             return Ok(());

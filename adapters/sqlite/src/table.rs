@@ -78,8 +78,8 @@ impl Delete {
     }
 }
 
-/// Creates the table or adds the columns that it lacks. Only key columns are declared `NOT NULL`: a later schema
-/// may allow absence where this one does not, and SQLite cannot take the declaration back.
+/// Creates the table or adds the columns that it lacks. Only key columns are declared `NOT NULL`: a later
+/// schema may allow absence where this one does not, and SQLite cannot take the declaration back.
 fn evolve(
     database: &Connection,
     config: &Config,

@@ -60,7 +60,7 @@ async fn apply(
     let applied =
         state.command(move |catalog| Ok::<_, ApiError>(catalog.apply_all(valid, &actor, dry_run))).await?;
     let mut applied = applied.into_iter();
-    let results = documents.into_iter().map(|document| result_of(document, &mut applied)).collect();
+    let results = documents.iter().map(|document| result_of(document, &mut applied)).collect();
     let report = ApplyReport { dry_run, results };
     let status = if report.is_success() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok((status, Json(report)))
@@ -73,7 +73,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, ApiError> {
 
 /// The result of a document: its own faults, or the catalog's next answer.
 fn result_of(
-    document: Document,
+    document: &Document,
     answers: &mut impl Iterator<Item = Result<towpath_catalog::Applied, ApplyError>>,
 ) -> Applied {
     let mut result = Applied {

@@ -64,17 +64,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refused(config: Value) -> Vec<String> {
+    fn refused(config: &Value) -> Vec<String> {
         let mut faults = Faults::default();
-        refuse_written_secrets(&config, "spec.config", &mut faults);
+        refuse_written_secrets(config, "spec.config", &mut faults);
         faults.into_vec(|_| None).into_iter().map(|fault| fault.path).collect()
     }
 
     #[test]
     fn a_secret_that_is_written_out_is_refused_wherever_it_stands() {
-        assert_eq!(refused(json!({"password": "hunter2"})), ["spec.config.password"]);
-        assert_eq!(refused(json!({"auth": [{"client-secret": "x"}]})), ["spec.config.auth[0].client-secret"]);
-        assert_eq!(refused(json!({"url": "postgres://me:hunter2@db/erp"})), ["spec.config.url"]);
+        assert_eq!(refused(&json!({"password": "hunter2"})), ["spec.config.password"]);
+        assert_eq!(
+            refused(&json!({"auth": [{"client-secret": "x"}]})),
+            ["spec.config.auth[0].client-secret"]
+        );
+        assert_eq!(refused(&json!({"url": "postgres://me:hunter2@db/erp"})), ["spec.config.url"]);
     }
 
     #[test]
@@ -86,6 +89,6 @@ mod tests {
             "token": "",
             "tokens_per_line": 4
         });
-        assert_eq!(refused(good), Vec::<String>::new());
+        assert_eq!(refused(&good), Vec::<String>::new());
     }
 }

@@ -1,5 +1,7 @@
 //! What agents and control planes of different age say to each other is understood, and schemas say what is taken.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use serde_json::{Value, json};
 use towpath_resource::desired::Desired;
 use towpath_resource::observed::{Condition, Observed, SinkGuarantee};

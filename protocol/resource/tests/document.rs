@@ -1,5 +1,7 @@
 //! What an admin writes is understood, and every slip is shown with its place and remedy.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use towpath_resource::{AnyManifest, AnyResource, Fault, Kind, ReleaseWhen, StartFrom, parse_documents};
 
 const FLEET: &str = r#"

@@ -1,7 +1,7 @@
 //! A PostgreSQL server in a temporary folder, on a free loopback port.
 //!
-//! The server runs without `fsync`: the tests end processes, not machines. It stops when the value is dropped.
-//! PostgreSQL refuses to run as root, so under root it runs as the user `postgres`.
+//! The server runs without `fsync`: the tests end processes, not machines. It stops when the value is
+//! dropped. PostgreSQL refuses to run as root, so under root it runs as the user `postgres`.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -18,8 +18,8 @@ pub(crate) struct FileSinkConfig {
     pub(crate) path: PathBuf,
     /// The format of the files: `json_lines`, `csv` or `parquet`. Required.
     pub(crate) format: Format,
-    /// The folder below `path` that a row's file lies in. `{stream}` stands for the stream's name, `{date}` for
-    /// the day of the row's source commit time in UTC, as in 2026-01-31. Default: {stream}
+    /// The folder below `path` that a row's file lies in. `{stream}` stands for the stream's name, `{date}`
+    /// for the day of the row's source commit time in UTC, as in 2026-01-31. Default: {stream}
     #[serde(default = "stream_folder")]
     pub(crate) name: String,
     /// When a file is finished and becomes visible.
@@ -31,8 +31,8 @@ pub(crate) struct FileSinkConfig {
     /// How CSV is written. Only with format `csv`.
     #[serde(default)]
     pub(crate) csv: Option<CsvStyle>,
-    /// Whether rows carry `_op` and `_ts` in front of the stream's columns. Without them a delete cannot be told
-    /// from an insert, so deletes and truncates are refused. Default: false.
+    /// Whether rows carry `_op` and `_ts` in front of the stream's columns. Without them a delete cannot be
+    /// told from an insert, so deletes and truncates are refused. Default: false.
     #[serde(default)]
     pub(crate) metadata: bool,
 }

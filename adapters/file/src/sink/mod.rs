@@ -12,6 +12,8 @@ mod state;
 mod session;
 mod error;
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use towpath_adapter_api::{
@@ -40,8 +42,8 @@ struct FileSink {
 }
 
 impl FileSink {
-    /// Works on the session in a thread that may block. The session is lost, and what it did not commit with it,
-    /// when the work fails.
+    /// Works on the session in a thread that may block. The session is lost, and what it did not commit with
+    /// it, when the work fails.
     async fn with_session<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Session) -> Result<T, FileSinkError> + Send + 'static,
@@ -84,5 +86,9 @@ impl Sink for FileSink {
     ) -> Result<Durability, AdapterError> {
         let checkpoint = checkpoint.clone();
         self.with_session(move |session| session.commit(&checkpoint, reason)).await
+    }
+
+    fn commit_wanted_by(&self) -> Option<Instant> {
+        self.session.as_ref().and_then(Session::roll_due)
     }
 }

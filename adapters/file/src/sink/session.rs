@@ -45,7 +45,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Takes the route's state folder, finishes or undoes what an earlier instance left, and goes on from there.
+    /// Takes the route's state folder, finishes or undoes what an earlier instance left, and goes on from
+    /// there.
     ///
     /// # Errors
     /// Another instance holds the folder, its state is damaged, or the file system fails.
@@ -171,6 +172,15 @@ impl Session {
         Ok(())
     }
 
+    /// When the oldest unfinished file is old enough to be shown.
+    pub(crate) fn roll_due(&self) -> Option<Instant> {
+        let oldest = match self.config.format {
+            Format::Parquet => self.oldest,
+            _ => self.parts.iter().map(|part| part.opened).min(),
+        };
+        oldest.map(|oldest| oldest + self.config.roll.every.0)
+    }
+
     fn parquet_is_due(&self) -> bool {
         let bytes: u64 = self.parts.iter().map(Part::stored_bytes).sum();
         let roll = self.config.roll;
@@ -201,8 +211,8 @@ impl Session {
         Ok(self.parts.len() - 1)
     }
 
-    /// Names a part. Numbers rise, so that names sort in the order of rows; the route keeps apart what several
-    /// routes write to one folder.
+    /// Names a part. Numbers rise, so that names sort in the order of rows; the route keeps apart what
+    /// several routes write to one folder.
     fn new_part(
         &mut self,
         stream: &str,
@@ -246,8 +256,8 @@ fn state_folder(config: &FileSinkConfig, route: &RouteKey) -> PathBuf {
     config.path.join(STATE_FOLDERS).join(route.to_string())
 }
 
-/// Takes a route's folder and carries out what its state decided. Unfinished files that are not `wanted` any more
-/// are shown as far as they were committed.
+/// Takes a route's folder and carries out what its state decided. Unfinished files that are not `wanted` any
+/// more are shown as far as they were committed.
 fn recover(
     config: &FileSinkConfig,
     route: RouteKey,

@@ -7,10 +7,10 @@
 //!     <number>      an unfinished file
 //! ```
 //!
-//! Replacing `state.json` is the commit. What it decides is carried out afterwards and again at every start, so
-//! a crash in between changes nothing: a rename whose source is gone was carried out, even if someone has taken
-//! the finished file away since. An unfinished file is cut to its committed length; a file that the state does
-//! not name was never committed and is removed.
+//! Replacing `state.json` is the commit. What it decides is carried out afterwards and again at every start,
+//! so a crash in between changes nothing: a rename whose source is gone was carried out, even if someone has
+//! taken the finished file away since. An unfinished file is cut to its committed length; a file that the
+//! state does not name was never committed and is removed.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -111,11 +111,13 @@ impl<F: FnMut(Applied)> Worker<F> {
     }
 
     fn commit_due(&self) -> Option<Instant> {
-        match (self.uncommitted_bytes > 0 && !self.transaction_open, self.accepted) {
-            (true, _) => Some(self.quiet_since + IDLE),
-            (false, true) => Some(self.quiet_since + RECOMMIT),
-            (false, false) => None,
+        if self.transaction_open {
+            return None;
         }
+        let grouped = (self.uncommitted_bytes > 0).then(|| self.quiet_since + IDLE);
+        let accepted = self.accepted.then(|| self.quiet_since + RECOMMIT);
+        let wanted = self.sink.commit_wanted_by().map(Instant::from_std);
+        [grouped, accepted, wanted].into_iter().flatten().min()
     }
 
     async fn take(&mut self, RouteFrame { offset, frame, schema }: &RouteFrame) -> Result<(), ApplyError> {
@@ -157,7 +159,8 @@ impl<F: FnMut(Applied)> Worker<F> {
     }
 
     async fn commit(&mut self, reason: CommitReason) -> Result<(), ApplyError> {
-        let something = self.uncommitted_bytes > 0 || self.accepted;
+        let wanted = self.sink.commit_wanted_by().is_some_and(|at| at <= Instant::now().into_std());
+        let something = self.uncommitted_bytes > 0 || self.accepted || wanted;
         if !something || self.transaction_open {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! The command line against a server that answers what the test wants, over real TLS.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 mod server;
 mod trust;
 mod commands;

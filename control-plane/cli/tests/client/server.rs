@@ -100,10 +100,10 @@ async fn serve(
         match header.trim().split_once(": ") {
             None => break,
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().unwrap()
+                length = value.parse().unwrap();
             }
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                authorization = value.to_owned()
+                authorization = value.to_owned();
             }
             Some(_) => {}
         }

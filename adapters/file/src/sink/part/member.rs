@@ -1,5 +1,5 @@
-//! A file written in members: each commit ends one, so that every committed length can be decompressed and more
-//! can be appended after it. Gzip and Zstandard readers take members one after another as one file.
+//! A file written in members: each commit ends one, so that every committed length can be decompressed and
+//! more can be appended after it. Gzip and Zstandard readers take members one after another as one file.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};

@@ -1,7 +1,8 @@
 //! Parts: files while they are written.
 //!
-//! A part lies in the route's state folder under a name of its own. Text can be cut at any commit, because each
-//! commit ends a compression member and is followed by the next; a Parquet file is nothing before its footer.
+//! A part lies in the route's state folder under a name of its own. Text can be cut at any commit, because
+//! each commit ends a compression member and is followed by the next; a Parquet file is nothing before its
+//! footer.
 
 mod member;
 mod text;

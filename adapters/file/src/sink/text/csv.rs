@@ -1,7 +1,7 @@
 //! Rows as CSV (RFC 4180, lines ended by `\n`).
 //!
-//! An absent value is the style's null text, unquoted; text that is empty or reads like it is quoted, so that the
-//! two can be told apart. Values are spelled as in JSON without its quotes; lists and structs are JSON.
+//! An absent value is the style's null text, unquoted; text that is empty or reads like it is quoted, so that
+//! the two can be told apart. Values are spelled as in JSON without its quotes; lists and structs are JSON.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};

@@ -1,9 +1,9 @@
 //! Values as JSON.
 //!
-//! Arrow's encoders write integers, booleans, decimals (all their digits), text, bytes (hexadecimal), lists and
-//! structs. Here is what they would lose or write slowly: floats that are no number, and times. Dates and times
-//! are ISO 8601, instants in UTC with `Z`, a fraction of six digits where it is not zero; a year beyond 9999 or
-//! before 0 carries its sign. Intervals are ISO 8601 durations.
+//! Arrow's encoders write integers, booleans, decimals (all their digits), text, bytes (hexadecimal), lists
+//! and structs. Here is what they would lose or write slowly: floats that are no number, and times. Dates and
+//! times are ISO 8601, instants in UTC with `Z`, a fraction of six digits where it is not zero; a year beyond
+//! 9999 or before 0 carries its sign. Intervals are ISO 8601 durations.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
@@ -172,7 +172,8 @@ fn push_two(number: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[digit(number / 10), digit(number % 10)]);
 }
 
-/// An interval as an ISO 8601 duration whose parts carry their own signs, as PostgreSQL writes it: `P1M-2DT3.5S`.
+/// An interval as an ISO 8601 duration whose parts carry their own signs, as PostgreSQL writes it:
+/// `P1M-2DT3.5S`.
 pub(crate) fn iso_duration(interval: IntervalMonthDayNano) -> String {
     const SECOND_NS: u64 = 1_000_000_000;
     let IntervalMonthDayNano { months, days, nanoseconds } = interval;
