@@ -1,10 +1,13 @@
 //! Files go in, rows come out.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use towpath_tests::data::{Feed, Mix};
+use towpath_tests::fleet::PATIENCE;
 use towpath_tests::resources::Documents;
 use towpath_tests::scene::{CLOUD, PLANT, Scene, Setting};
+use towpath_tests::sinks::FileReader;
+use towpath_tests::wait::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_a_dropped_file_reaches_database_and_outbox_once() -> Result<()> {
@@ -48,6 +51,25 @@ async fn files_of_every_format_arrive_as_parquet() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_finished_when_its_time_is_over_even_if_nothing_follows() -> Result<()> {
+    let mut scene = Scene::start(Setting::new(5)).await?;
+    let patient = scene.fleet.join("out/patient");
+    let roll = json!({ "bytes": "64MiB", "every": "2s" });
+    let config = json!({ "path": patient, "format": "json_lines", "roll": roll });
+    let documents = Documents::new()
+        .with("Sink", "patient", &json!({ "agent": CLOUD, "adapter": "file", "config": config }))
+        .with_route("to-patient", "patient");
+    scene.fleet.apply(&documents).await?;
+    scene.drop_of(Feed::Orders)?;
+    let faults = scene.settle().await?;
+    assert!(faults.is_none(), "{faults}");
+    let reader = FileReader::new(&patient);
+    wait_until("the file is finished", PATIENCE, async || Ok((!reader.finished()?.is_empty()).then_some(())))
+        .await
+        .with_context(|| scene.fleet.post_mortem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_works_from_its_last_good_state_while_the_control_plane_is_away() -> Result<()> {
     let mut scene = Scene::start(Setting::new(3)).await?;
     scene.drop_of(Feed::Orders)?;
@@ -60,9 +82,9 @@ async fn an_agent_works_from_its_last_good_state_while_the_control_plane_is_away
     }
     let expected = scene.expected_rows() as f64;
     let plant = scene.fleet.agent(PLANT);
-    towpath_tests::wait::wait_until(
+    wait_until(
         "the agent spools the rows",
-        towpath_tests::fleet::PATIENCE,
+        PATIENCE,
         async || {
             let captured =
                 plant.metrics().await.ok().map_or(0.0, |m| m.sum("towpath_source_records_total", ""));
@@ -86,9 +108,9 @@ async fn a_source_that_cannot_be_read_says_why_and_the_others_go_on() -> Result<
     scene.drop_of(Feed::Journal)?;
     let faults = scene.settle().await?;
     assert!(faults.is_none(), "{faults}");
-    towpath_tests::wait::wait_until(
+    wait_until(
         "the status names the folder",
-        towpath_tests::fleet::PATIENCE,
+        PATIENCE,
         async || Ok(scene.status().await.contains("nowhere").then_some(())),
     )
     .await?;

@@ -1,8 +1,8 @@
 //! The commands of the README and of the first pages for users do what they say.
 //!
 //! A fenced block that begins with three backticks and `sh tested` is run as it stands, all blocks of a page in one
-//! shell, in a fresh folder, with the executables on the path. A block marked `sh tested=background` runs beside
-//! the rest until the page is done.
+//! shell, in a fresh folder, with the executables on the path. The last command of a block marked
+//! `sh tested=background` runs beside the rest until the page is done.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn script(page: &str) -> String {
         let block = block.join("\n");
         match info.trim() {
             "sh tested" => script.push_str(&format!("set -x\n{block}\n{{ set +x; }} 2>/dev/null\n")),
-            "sh tested=background" => script.push_str(&format!("( {block} ) &\nsleep 2\n")),
+            "sh tested=background" => script.push_str(&format!("{block} &\nsleep 2\n")),
             _ => {}
         }
     }
@@ -49,8 +49,9 @@ fn the_commands_of_the_first_pages_work_as_they_stand() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path =
             format!("{}:{}", binaries.directory().display(), std::env::var("PATH").unwrap_or_default());
-        Launch::new("page", "/bin/bash", folder.path())
-            .arguments(["-c", &format!("cd {}\n{}", folder.path().display(), script(&text))])
+        // `timeout` ends the shell with all it started, should the page hang.
+        Launch::new("page", "timeout", folder.path())
+            .arguments(["100", "/bin/bash", "-c", &format!("cd {}\n{}", folder.path().display(), script(&text))])
             .environment("PATH", path)
             .environment("HOME", folder.path().display().to_string())
             .run(LIMIT)

@@ -34,7 +34,7 @@ async fn a_certificate_is_renewed_while_the_link_stays_and_outlives_the_first_on
     })
     .await
     .with_context(|| scene.fleet.post_mortem())?;
-    let links = |text: &str| text.matches("linked to the control plane").count();
+    let links = |text: &str| text.matches("the link to the control plane is up").count();
     let before = links(&std::fs::read_to_string(&log)?);
 
     // Well past the end of the first certificate, rows still flow over the link.
