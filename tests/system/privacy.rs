@@ -25,7 +25,8 @@ async fn nothing_that_an_agent_or_the_control_plane_keeps_can_be_read_by_others(
             let path = entry?.into_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // Keys, tokens and business data do not rely on the folder around them.
-            if path.is_file() && (name.contains("key") || name.contains("context") || name.ends_with(".seg")) {
+            if path.is_file() && (name.contains("key") || name.contains("context") || name.ends_with(".seg"))
+            {
                 assert_eq!(mode(&path)? & 0o077, 0, "{} can be read by others", path.display());
                 keys += 1;
             }

@@ -51,7 +51,12 @@ fn the_commands_of_the_first_pages_work_as_they_stand() -> Result<()> {
             format!("{}:{}", binaries.directory().display(), std::env::var("PATH").unwrap_or_default());
         // `timeout` ends the shell with all it started, should the page hang.
         Launch::new("page", "timeout", folder.path())
-            .arguments(["100", "/bin/bash", "-c", &format!("cd {}\n{}", folder.path().display(), script(&text))])
+            .arguments([
+                "100",
+                "/bin/bash",
+                "-c",
+                &format!("cd {}\n{}", folder.path().display(), script(&text)),
+            ])
             .environment("PATH", path)
             .environment("HOME", folder.path().display().to_string())
             .run(LIMIT)
