@@ -32,9 +32,14 @@ pub trait SinkTarget: Send + Sync {
     /// The configuration of a sink that writes here.
     fn config(&self) -> Value;
 
-    /// What a reader of the target sees of a stream: its rows in the order of `schema`'s columns, in the
-    /// order in which they were added where the target keeps it; none when the stream was never written.
+    /// What a reader of the target sees of a stream: its rows, each in the order of `schema`'s columns; none
+    /// when the stream was never written.
     async fn rows(&self, stream: &StreamName, schema: &StreamSchema) -> anyhow::Result<Vec<Row>>;
+
+    /// Whether [`SinkTarget::rows`] come in the order in which they were added.
+    fn keeps_order(&self) -> bool {
+        true
+    }
 
     /// Prepares the target for a stream such that it refuses rows whose `column` is `value`. An error says
     /// that it cannot.

@@ -55,6 +55,11 @@ impl SinkTarget for Schema {
         read::rows(&connect(&self.server).await?, &table, schema).await
     }
 
+    /// PostgreSQL puts a row wherever there is space for it.
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     async fn forbid(
         &self,
         stream: &StreamName,
