@@ -159,7 +159,7 @@ impl Agent {
             LinkEvent::Desired { generation, state } => match serde_json::from_slice::<Desired>(&state) {
                 Ok(desired) => self.reconciler.become_desired(desired).await,
                 Err(error) => {
-                    tracing::error!(generation, %error, "the desired state cannot be read; is the agent too old?")
+                    tracing::error!(generation, %error, "the desired state cannot be read; is the agent too old?");
                 }
             },
             LinkEvent::RouteBound(route) => self.reconciler.bind(route),

@@ -1,6 +1,8 @@
 //! The laws of sinks can be broken: a sink in memory keeps them all, and with each fault breaks the one
 //! meant.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};

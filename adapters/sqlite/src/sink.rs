@@ -152,7 +152,7 @@ impl Session {
                 Err(RowError::Failed(error)) => match refusal(&error) {
                     // A trigger may have rolled the whole transaction back; then the batch has failed.
                     Some(reason) if !self.database.is_autocommit() => {
-                        rejections.push(Rejection { row, reason })
+                        rejections.push(Rejection { row, reason });
                     }
                     _ => return Err(error),
                 },

@@ -118,7 +118,9 @@ mod tests {
     #[test]
     fn one_success_closes_it() {
         let (now, mut breaker) = (Instant::now(), breaker());
-        (0..9).for_each(|_| drop(breaker.failed(now, "down".into())));
+        for _ in 0..9 {
+            breaker.failed(now, "down".into());
+        }
         breaker.succeeded();
         assert_eq!(
             (breaker.state(now), breaker.next_try(), breaker.last_error()),

@@ -105,7 +105,7 @@ impl Ingest {
             session.request(move |machine, now| match refusal {
                 None => machine.handle_schema_stored(now, hash),
                 Some(reason) => {
-                    machine.handle_schema_refused(now, hash, &reason, "check the agent's version")
+                    machine.handle_schema_refused(now, hash, &reason, "check the agent's version");
                 }
             });
         });

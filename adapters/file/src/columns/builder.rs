@@ -209,7 +209,7 @@ impl Values<'_> {
                 Some(field) => match parse(field.text) {
                     Some(value) if !self.stands_for_null(field) => builder.value(value),
                     _ if self.stands_for_null(field) || self.is_quoted_nothing(field) => {
-                        self.absent(row, builder)
+                        self.absent(row, builder);
                     }
                     _ => {
                         self.refuse(row, self.misfit(field.text));

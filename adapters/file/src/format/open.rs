@@ -169,6 +169,7 @@ fn read_header(
         if text.window().len() > longest.max(BLOCK_BYTES) {
             return Err(ReadFault::Damaged("the header cannot be read: it has no end".into()));
         }
+        text.damage()?;
         splitter.set_line(line);
         wanted = text.window().len() * 2;
     }

@@ -223,7 +223,7 @@ impl RecordReader {
         let split = self.splitter.split(&read.text, ended, room, &mut self.table);
         if split.consumed == 0 {
             let (looked, saw_all) = (look.len(), at_end && look.len() == window.len());
-            return if split.meets_new_field { self.learn() } else { Ok(self.look_further(looked, saw_all)) };
+            return if split.meets_new_field { self.learn() } else { self.look_further(looked, saw_all) };
         }
         let mut faults = Faults::new();
         for flaw in &read.flaws {
@@ -283,17 +283,20 @@ impl RecordReader {
 
     /// The first `looked` bytes of the window hold no complete record: more text is needed, or there is too much of it
     /// already.
-    fn look_further(&mut self, looked: usize, saw_all: bool) -> Step {
+    fn look_further(&mut self, looked: usize, saw_all: bool) -> Result<Step, ReadFault> {
         if looked as u64 > self.plan.rule.max_record_bytes.0 {
             let (raw, _) = DeadLetter::clip(self.text.window());
             self.skipping = Some(Skipping { line: self.splitter.line(), raw, begun: false });
-            return Step::On;
+            return Ok(Step::On);
         }
         if saw_all && self.growing {
-            return Step::Stop(Verdict::Waiting);
+            return Ok(Step::Stop(Verdict::Waiting));
+        }
+        if looked == self.text.window().len() {
+            self.text.damage()?;
         }
         self.wanted = looked.max(self.wanted) * 2;
-        Step::On
+        Ok(Step::On)
     }
 
     /// Passes over the next part of a record that is too long.

@@ -33,6 +33,8 @@ pub(crate) struct TextReader {
     /// Bytes of a byte-order mark before the text.
     mark: u64,
     at_end: bool,
+    /// What was found to be damaged behind the window.
+    damage: Option<String>,
     /// Whether the file may still grow.
     growing: bool,
 }
@@ -69,6 +71,7 @@ impl TextReader {
             offset: 0,
             mark: 0,
             at_end: false,
+            damage: None,
             growing,
         };
         reader.fill(BLOCK_BYTES)?;
@@ -117,12 +120,16 @@ impl TextReader {
         self.decoder.is_some()
     }
 
-    /// Reads until the window has at least `wanted` bytes or the file is at its end.
+    /// Reads until the window has at least `wanted` bytes or the file is at its end. What was read before damage is
+    /// there to be used: [`TextReader::damage`] tells of the damage.
     ///
     /// # Errors
-    /// The file cannot be read, or its compression is damaged.
+    /// The file cannot be read, or its compression is damaged and the window is empty.
     pub(crate) fn fill(&mut self, wanted: usize) -> Result<(), ReadFault> {
         self.at_end = false;
+        if self.damage.is_some() {
+            return if self.window().is_empty() { self.damage() } else { Ok(()) };
+        }
         while self.end - self.begin < wanted && !self.at_end {
             self.make_room(wanted);
             let room = &mut self.buffer[self.end..];
@@ -135,14 +142,23 @@ impl TextReader {
                 Ok(read) => self.end += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return Err(match self.error.take() {
-                        Some(cause) => ReadFault::System(cause),
-                        None => ReadFault::Damaged(format!("its compression is damaged: {error}")),
-                    });
+                    if let Some(cause) = self.error.take() {
+                        return Err(ReadFault::System(cause));
+                    }
+                    self.damage = Some(format!("its compression is damaged: {error}"));
+                    return if self.window().is_empty() { self.damage() } else { Ok(()) };
                 }
             }
         }
         Ok(())
+    }
+
+    /// To be asked when the window cannot be used without what follows it.
+    ///
+    /// # Errors
+    /// What follows is damaged.
+    pub(crate) fn damage(&self) -> Result<(), ReadFault> {
+        self.damage.clone().map_or(Ok(()), |damage| Err(ReadFault::Damaged(damage)))
     }
 
     /// Drops `count` bytes from the beginning of the window.

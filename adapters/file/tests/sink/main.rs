@@ -1,5 +1,7 @@
 //! The file sink keeps the laws of sinks in every format, and what it promises beyond them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 mod read;
 mod parts;
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -112,6 +114,7 @@ impl Agent {
     /// Runs the source, releasing everything as it becomes durable, until `enough`.
     pub(crate) async fn run_releasing_until(&mut self, enough: impl Fn(&Self) -> bool) {
         let mut run = self.start();
+        self.release(&run).await;
         while !enough(self) {
             self.receive(&mut run).await;
             self.release(&run).await;
@@ -214,12 +217,25 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
 /// The rows of a batch as JSON, without the reserved columns.
 pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Value> {
     let columns: Vec<usize> = (3..batch.num_columns()).collect();
-    let batch = batch.project(&columns).unwrap();
+    let batch = with_offsets(&batch.project(&columns).unwrap());
     let mut writer = arrow_json::LineDelimitedWriter::new(Vec::new());
     writer.write(&batch).unwrap();
     writer.finish().unwrap();
     let text = String::from_utf8(writer.into_inner()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The batch with `+00:00` for UTC, which the JSON writer knows without a database of zones.
+fn with_offsets(batch: &RecordBatch) -> RecordBatch {
+    let named = |column: &ArrayRef| match column.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(times) if times.timezone().is_some() => {
+            Arc::new(times.clone().with_timezone("+00:00")) as ArrayRef
+        }
+        _ => column.clone(),
+    };
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|field| field.name());
+    RecordBatch::try_from_iter(names.zip(batch.columns().iter().map(named))).unwrap()
 }
 
 pub(crate) fn merge(into: &mut Value, from: Value) {

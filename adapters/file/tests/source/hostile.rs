@@ -103,7 +103,7 @@ async fn a_header_that_is_not_the_declared_one_rejects_the_file() {
 
 #[tokio::test]
 async fn a_truncated_or_corrupt_archive_goes_to_the_error_folder() {
-    let text: String = (0..2_000).map(|row| format!("{row},{}\n", row * 7_919 % 1_000_003)).collect();
+    let text: String = (0..60_000).map(|row| format!("{row},{}\n", row * 7_919 % 1_000_003)).collect();
     let text = format!("id,value\n{text}");
     for whole in [gzip(text.as_bytes()), zstd(text.as_bytes())] {
         let mut flipped = whole.clone();
@@ -111,7 +111,7 @@ async fn a_truncated_or_corrupt_archive_goes_to_the_error_folder() {
         for damaged in [&whole[..whole.len() * 3 / 4], &flipped] {
             for (on_error, least) in [("keep_good", 1), ("reject_file", 0)] {
                 let rule = json!({"format": "csv", "on_error": on_error});
-                let agent = read(rule, json!({"batch": {"rows": 100}}), &[("a.csv", damaged)]).await;
+                let agent = read(rule, json!({"batch": {"rows": 1_000}}), &[("a.csv", damaged)]).await;
                 assert_eq!(agent.files(), ["error/a.csv", "error/a.csv.reason"]);
                 assert!(reasons(&agent).last().unwrap().1.contains("compression is damaged"));
                 let rows = agent.rows();

@@ -140,16 +140,16 @@ async fn a_new_version_that_comes_before_the_release_is_not_put_away_with_the_ol
 #[tokio::test]
 async fn many_small_files_wait_for_releases_within_bounds() {
     let mut agent = csv(json!({}));
-    for number in 0..150 {
+    for number in 0..80 {
         agent.drop_file(&format!("{number:03}.csv"), format!("id\n{number}\n"));
     }
     let mut run = agent.start();
     while !agent.is_quiet(&mut run).await {}
     assert_eq!(agent.files_done(), 64);
     run.kill().await;
-    agent.run_releasing_until(|agent| agent.files_done() == 150).await;
+    agent.run_releasing_until(|agent| agent.files_done() == 80).await;
     let ids: Vec<_> = agent.rows().iter().map(|row| row["id"].as_u64().unwrap()).collect();
-    assert_eq!(ids, (0..150).collect::<Vec<_>>());
+    assert_eq!(ids, (0..80).collect::<Vec<_>>());
 }
 
 #[tokio::test]

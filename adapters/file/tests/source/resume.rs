@@ -13,7 +13,7 @@ fn samples() -> Vec<(Value, String)> {
     };
     let json_line = |row: u32| match row % 10 {
         3 => format!("{{\"id\": {row}, \"name\": \n"),
-        7 => format!("{{\"id\": \"x\", \"name\": \"\\u0041\"}}\n"),
+        7 => "{\"id\": \"x\", \"name\": \"\\u0041\"}\n".to_string(),
         _ if row > 40 => format!("{{\"id\": {row}, \"name\": \"n{row}\", \"late\": {row}.5}}\n"),
         _ => format!("{{\"id\": {row}, \"name\": \"n{row}\"}}\n"),
     };

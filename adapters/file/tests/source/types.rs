@@ -76,7 +76,7 @@ fn check(agent: &Agent) {
     let mut first = rows[0].clone();
     // A double cannot hold it, so it is compared as text.
     let decimal = format!("{:?}", agent.durable[0].rows);
-    assert!(decimal.contains("123456789012345678901234567890123456.78"), "{decimal}");
+    assert!(decimal.contains("12345678901234567890123456789012345678"), "{decimal}");
     first["d"] = json!("d");
     assert_eq!(first, expected());
     assert_eq!(rows[1], json!({}), "absent values are absent");

@@ -1,5 +1,7 @@
 //! The PostgreSQL sink keeps the laws of sinks, and what it promises beyond them, at a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 mod read;
 mod promises;
 mod tls;

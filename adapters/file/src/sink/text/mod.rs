@@ -20,6 +20,9 @@ pub(crate) enum TextFormat {
     Csv(CsvStyle),
 }
 
+/// Appends the text of a row.
+type RowWriter<'a> = Box<dyn FnMut(usize, &mut Vec<u8>) + 'a>;
+
 /// Text is handed on in pieces of about this many bytes, so that a batch is never there twice.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -50,7 +53,7 @@ impl TextFormat {
         rows: &RecordBatch,
         mut emit: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), PartError> {
-        let mut write_row: Box<dyn FnMut(usize, &mut Vec<u8>) + '_> = match self {
+        let mut write_row: RowWriter<'_> = match self {
             Self::JsonLines => Box::new(json_lines::writer(rows)?),
             Self::Csv(style) => Box::new(csv::writer(style, rows)?),
         };

@@ -134,7 +134,7 @@ fn rows_that_types_are_inferred_from_are_clean() {
         let mut export = Export::new(SEED, rows);
         let stock = export.next_day().pop().unwrap();
         let text = text(&stock);
-        let mut first = text.lines().skip(1).take(stock::INFERRED_FROM_ROWS);
+        let mut first = text.lines().skip(1).take(INFERRED_FROM_ROWS);
         assert!(first.all(|line| movement(line).is_some()), "{rows} rows a day");
     }
 }
