@@ -14,6 +14,7 @@ fn orders(line: impl Fn(&mut fastrand::Rng, u32) -> String) -> String {
     (0..265_000).map(|row| line(&mut random, row)).collect()
 }
 
+#[expect(clippy::print_stdout, reason = "what was measured is what this is for")]
 async fn measure(name: &str, format: Value, content: String) {
     let mut agent = Agent::new(json!({"format": format}), json!({}));
     agent.drop_file("a", &content);
