@@ -1,5 +1,7 @@
 //! What the frame codec promises, to friends and to strangers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use std::sync::Arc;
 
 use arrow_array::builder::{Decimal128Builder, ListBuilder, StringBuilder};
