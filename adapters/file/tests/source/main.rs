@@ -9,6 +9,4 @@ mod lifecycle;
 mod hostile;
 mod tail;
 mod types;
-mod limits;
-mod laws;
 mod speed;
