@@ -170,7 +170,9 @@ impl Cache for SourceCache {
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), CacheError> {
-        self.0.insert(key, value).map(drop).map_err(failed)
+        self.0.insert(key, value).map_err(failed)?;
+        // What a source notes on a release must outlive this process: the frame that said it is forgotten next.
+        self.0.flush().map(drop).map_err(failed)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), CacheError> {

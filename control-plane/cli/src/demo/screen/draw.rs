@@ -145,13 +145,13 @@ fn next_steps(guide: &Guide) -> Paragraph<'_> {
     Paragraph::new(text).wrap(Wrap { trim: false }).block(section(title))
 }
 
-/// How many lines the next steps take. Words that wrap leave a gap, for which the longest first word is added.
+/// How many lines the next steps take. A path that is too long for the line of `export` begins on the next.
 fn next_steps_lines(guide: &Guide, width: u16) -> u16 {
     const FIRST_WORD: usize = "export ".len();
     let width = usize::from(width).max(1);
     let wrapped = |text: &String| match text.chars().count() {
         short if short <= width => 1,
-        long => (long + FIRST_WORD).div_ceil(width),
+        long => 1 + (long - FIRST_WORD.min(long)).div_ceil(width),
     };
     let preparation: usize = guide.preparation.iter().map(wrapped).sum();
     lines(1 + preparation + guide.commands.len().div_ceil(COMMANDS_IN_A_LINE))
