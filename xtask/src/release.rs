@@ -6,30 +6,22 @@ use crate::install;
 use crate::process::{command, run};
 use crate::workspace::Workspace;
 
-const PROGRAMS: [&str; 6] =
-    ["--package", "towpath-agent", "--package", "towpath-control", "--package", "towpath-cli"];
-
 /// Runs one bench or simulation against release builds of the programs.
 pub(crate) fn measure(workspace: &Workspace, kind: &str, name: &str, args: &[String]) -> Result<()> {
     install::packages(workspace)?;
-    build(workspace, &[&PROGRAMS[..], &["--package", "towpath-tests"]].concat())?;
+    build(workspace)?;
     start(workspace, kind, &[&[name.to_owned()], args].concat())
 }
 
 /// Runs the demo from a release build.
 pub(crate) fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
-    build(workspace, &PROGRAMS)?;
+    build(workspace)?;
     start(workspace, "towpath", &[&["demo".to_owned()], args].concat())
 }
 
-/// Builds the programs of these packages, optimised.
-pub(crate) fn build(workspace: &Workspace, packages: &[&str]) -> Result<()> {
-    run(&mut command(&workspace.root, "cargo", &[&["build", "--release", "--bins"], packages].concat()))
-}
-
-/// The three programs that are installed.
-pub(crate) fn build_programs(workspace: &Workspace) -> Result<()> {
-    build(workspace, &PROGRAMS)
+/// Builds every program, optimised. One selection for all that is run in release, so that nothing is built twice.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    run(&mut command(&workspace.root, "cargo", &["build", "--release", "--workspace", "--bins"]))
 }
 
 fn start(workspace: &Workspace, program: &str, args: &[String]) -> Result<()> {

@@ -13,16 +13,8 @@ pub(crate) fn run(workspace: &Workspace, may_install: bool, args: &[String]) -> 
     }
     let cargo = |args: &[&str]| process::run(&mut command(&workspace.root, "cargo", args));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    cargo(&[
-        "build",
-        "--bins",
-        "--package",
-        "towpath-agent",
-        "--package",
-        "towpath-control",
-        "--package",
-        "towpath-cli",
-    ])?;
+    // The whole workspace, as the tests are built: other selections have other features, and build everything twice.
+    cargo(&["build", "--workspace", "--bins"])?;
     if succeeds("cargo", &["nextest", "--version"]) {
         cargo(&[&["nextest", "run", "--workspace"], &args[..]].concat())?;
         // nextest runs no examples of the documentation.
