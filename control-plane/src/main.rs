@@ -1,7 +1,9 @@
 //! `towpath-control`: the control plane's command line.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -46,8 +48,19 @@ struct Run {
     log_json: bool,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let Command::Run(command) = Cli::parse().command;
+    match start(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a backtrace: what an admin needs is the cause and the remedy.
+            let _ = writeln!(std::io::stderr(), "towpath-control: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Run) -> anyhow::Result<()> {
     init_logging(command.log_json);
     let config = command.config.as_deref().map(ControlConfig::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
