@@ -11,7 +11,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::reader::RecordBatchDecoder;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType};
 
 use super::{Codec, SealError};
 use crate::schema::{SchemaHash, StreamSchema};
@@ -92,6 +92,7 @@ pub(super) fn decode(raw: Buffer, schema: &StreamSchema, rows: usize) -> Result<
     let batch = message.header_as_record_batch().ok_or_else(|| malformed("it is not a record batch"))?;
     let body = raw.slice(body_at);
     check(&batch, body.len(), rows)?;
+    check_widths(&batch, schema)?;
     RecordBatchDecoder::try_new(&body, batch, schema.arrow().clone(), &HashMap::new(), &MetadataVersion::V5)
         .and_then(RecordBatchDecoder::read_record_batch)
         .map_err(DecodeError::Arrow)
@@ -123,4 +124,39 @@ fn check(batch: &arrow_ipc::RecordBatch<'_>, body_bytes: usize, rows: usize) -> 
         }
     }
     Ok(())
+}
+
+/// Arrow takes a buffer of offsets or values for a slice of its element type, and asserts that nothing is left over.
+fn check_widths(batch: &arrow_ipc::RecordBatch<'_>, schema: &StreamSchema) -> Result<(), DecodeError> {
+    let mut buffers = batch.buffers().into_iter().flatten();
+    schema.arrow().fields().iter().try_for_each(|field| check_width(field.data_type(), &mut buffers))
+}
+
+fn check_width<'a>(
+    data_type: &DataType,
+    buffers: &mut impl Iterator<Item = &'a arrow_ipc::Buffer>,
+) -> Result<(), DecodeError> {
+    const OFFSET_BYTES: usize = size_of::<i32>();
+    let mut next = |width: usize| match buffers.next() {
+        Some(buffer) if usize::try_from(buffer.length()).is_ok_and(|length| length.is_multiple_of(width)) => {
+            Ok(())
+        }
+        Some(buffer) => Err(DecodeError::Malformed(format!(
+            "a buffer of {} bytes does not hold whole values of {width}",
+            buffer.length()
+        ))),
+        None => Err(DecodeError::Malformed("it has fewer buffers than its schema needs".to_owned())),
+    };
+    next(1)?;
+    match data_type {
+        DataType::Utf8 | DataType::Binary => next(OFFSET_BYTES).and_then(|()| next(1)),
+        DataType::List(item) => {
+            next(OFFSET_BYTES)?;
+            check_width(item.data_type(), buffers)
+        }
+        DataType::Struct(fields) => {
+            fields.iter().try_for_each(|field| check_width(field.data_type(), buffers))
+        }
+        other => next(other.primitive_width().unwrap_or(1)),
+    }
 }
