@@ -27,7 +27,7 @@ async fn a_row_replaces_the_one_with_its_key_and_the_password_is_only_a_referenc
     source["config"]["files"][0]["key"] = json!(["customer_no"]);
     let config = json!({
         "host": "127.0.0.1", "port": server.port(), "database": "postgres", "user": "towpath",
-        "password": format!("${{env:{PASSWORD_VARIABLE}}}"), "tls": "disable",
+        "password": format!("${{env:{PASSWORD_VARIABLE}}}"), "tls": { "mode": "disable" },
     });
     let documents = Documents::new()
         .with("Source", "erp", &source)

@@ -141,7 +141,7 @@ impl SinkSubject {
                 let (table, port) = (name.replace('-', "_"), self.server.port());
                 let account = json!({
                     "host": "127.0.0.1", "port": port, "database": "postgres", "user": "towpath",
-                    "password": format!("${{env:{PASSWORD_VARIABLE}}}"), "tls": "disable", "table": table,
+                    "password": format!("${{env:{PASSWORD_VARIABLE}}}"), "tls": { "mode": "disable" }, "table": table,
                 });
                 ("postgres", account)
             }
