@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::LocalBoxFuture;
@@ -24,6 +25,8 @@ use crate::yardstick::{Append, Zstd};
 /// What the README promises of the agent's memory during this bench.
 const MOST_AGENT_RSS_MIB: f64 = 96.0;
 const MOST_CPU_SECONDS_PER_GB: f64 = 12.0;
+const LIMIT: Duration = Duration::from_secs(900);
+const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(options: &Options) -> Result<Figures> {
     let mut figures = Figures::new("files", "A1: files to the region log and to a file sink", options);
@@ -180,7 +183,22 @@ impl FilesSubject {
         Ok(Self { ours, staged, to, drop, out })
     }
 
-    /// Counts the rows that came out and takes them away.
+    /// Waits until every row stands in a finished file. Files are counted and taken away as they are finished, which
+    /// costs little beside writing them.
+    async fn wait_finished(&self, expected: u64) -> Result<()> {
+        let (started, mut rows) = (Instant::now(), 0);
+        loop {
+            rows += self.empty_out()?;
+            if rows == expected {
+                return Ok(());
+            }
+            ensure!(rows < expected, "{rows} rows came out for {expected}");
+            ensure!(started.elapsed() < LIMIT, "{rows} of {expected} rows came out in {LIMIT:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Counts the rows of the finished files and takes them away.
     fn empty_out(&self) -> Result<u64> {
         let mut rows = 0;
         for path in FileReader::new(&self.out).finished()? {
@@ -203,21 +221,18 @@ impl Subject for FilesSubject {
             let (file, bulk) = self.staged.large(run)?;
             let dropped = self.drop.join(format!("bulk-{run}"));
             let mut ours = self.ours.lock().await;
-            let delivered = ours.delivered().await?;
             let hidden = self.drop.join("bulk.tmp");
             fs::copy(&file, &hidden)?;
             let measurement = ours.measure()?;
             fs::rename(&hidden, &dropped)?;
             if self.to == Goal::Sink {
-                ours.wait_delivered(delivered + bulk.rows).await?;
+                self.wait_finished(bulk.rows).await.with_context(|| ours.fleet.post_mortem())?;
             } else {
                 ours.wait_archived(&dropped).await?;
             }
             let (elapsed, mut spent) = ours.measured(&measurement)?;
             if self.to == Goal::Sink {
                 ours.wait_archived(&dropped).await?;
-                let rows = self.empty_out()?;
-                ensure!(rows == bulk.rows, "{rows} of {} rows are in the sink", bulk.rows);
             } else {
                 spent.retain(|process| process.process != CLOUD);
             }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use clap::Args;
 use futures_util::future::LocalBoxFuture;
@@ -57,10 +57,22 @@ impl Subject for Bare {
             let mut receiver = launch("quinn-receiver", "quinn-receive", &sides[1]).start()?;
             tokio::time::sleep(Duration::from_millis(300)).await;
             let mut sender = launch("quinn-sender", "quinn-send", &sides[0]).start()?;
-            let (status, sent) = sender.wait(LIMIT)?;
-            ensure!(status.success(), "quinn's sender ended with {status}\n{}", sender.log_tail(10));
-            let (status, received) = receiver.wait(LIMIT)?;
-            ensure!(status.success(), "quinn's receiver ended with {status}\n{}", receiver.log_tail(10));
+            // Both are watched until they end, since the kernel forgets the memory of an ended process.
+            let (sent, received) = std::thread::scope(|scope| {
+                let receiving = scope.spawn(|| receiver.wait(LIMIT));
+                let sent = sender.wait(LIMIT);
+                (
+                    sent,
+                    receiving.join().unwrap_or_else(|_| Err(anyhow!("the watch of the receiver panicked"))),
+                )
+            });
+            let ((sent_status, sent), (received_status, received)) = (sent?, received?);
+            ensure!(sent_status.success(), "the sender ended with {sent_status}\n{}", sender.log_tail(10));
+            ensure!(
+                received_status.success(),
+                "the receiver ended with {received_status}\n{}",
+                receiver.log_tail(10)
+            );
             let said = std::fs::read_to_string(self.folder.join("quinn-sender.log"))?;
             let seconds = said.lines().last().and_then(|line| line.parse().ok());
             let seconds: f64 = seconds.with_context(|| format!("no time in {said:?}"))?;
