@@ -52,9 +52,12 @@ fn check_described(schema: &Value, path: &str) -> anyhow::Result<()> {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
         ensure!(closed, "{path} allows unknown keys");
+        let text = |schema: &Value| schema.get("description")?.as_str().map(str::trim).map(str::to_owned);
         for (name, property) in properties {
-            let text = property.get("description").and_then(Value::as_str).unwrap_or_default();
-            ensure!(!text.trim().is_empty(), "{path}.{name} is not described");
+            // The one key of a choice is described by the choice.
+            let choice = || text(schema).filter(|_| properties.len() == 1);
+            let described = text(property).or_else(choice).is_some_and(|text| !text.is_empty());
+            ensure!(described, "{path}.{name} is not described");
         }
     }
     let children = match schema {

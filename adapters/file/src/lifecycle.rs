@@ -93,6 +93,7 @@ impl Lifecycle {
                 Ok(fate) => {
                     cache.remove(&key).map_err(failed)?;
                     self.ledger.settle(&done, fate == Fate::StillThere)?;
+                    self.settle_manifests(&done)?;
                 }
                 Err(error) => {
                     tracing::debug!(path = %done.path().display(), %error, "the file still cannot be moved");

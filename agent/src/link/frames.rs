@@ -102,5 +102,6 @@ pub(super) async fn survey(
     let newest = *frames.newest().borrow();
     let Some(first) = frames.oldest().await?.filter(|first| *first <= newest) else { return Ok(behind) };
     let tail = frames.read(newest).await?.link();
-    Ok(Some(Chain { epoch: tail.epoch, first, tail: Some(tail) }))
+    let prev_crc = frames.read(first).await?.header().prev_crc;
+    Ok(Some(Chain { epoch: tail.epoch, first, prev_crc, tail: Some(tail) }))
 }

@@ -1,7 +1,7 @@
 //! The region's append-only event log.
 //!
 //! ```text
-//! <dir>/log.json     the log's identity, written once
+//! <dir>/log.json     the log's identities, one for each opening
 //! <dir>/frames/      segments: one record per frame, its index is the frame's offset in the log
 //! <dir>/book/        journal: what must outlive the frames that said it
 //!                      schema/<hash>            a schema, durable before the first frame that names it
@@ -22,6 +22,7 @@ pub mod chain;
 mod book;
 mod error;
 mod stats;
+mod terms;
 mod writer;
 mod reader;
 mod retention;

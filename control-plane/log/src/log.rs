@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use towpath_record::{
-    LaneId, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
-    dead_letter,
+    LaneId, Link, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, SourceId, StreamName,
+    StreamSchema, dead_letter,
 };
 use towpath_segment::{Config, DiskStorage, LogView, LostRange, Recovery, SegmentLog};
 
@@ -21,6 +20,7 @@ use crate::error::{AppendError, LogError, ReadError};
 use crate::reader::LogReader;
 use crate::retention::{Retained, Retention};
 use crate::stats::{SourceTotals, Totals};
+use crate::terms::Terms;
 use crate::writer::{Command, Outcome, Shared, Writer};
 
 /// Commands that wait for the writing thread; more callers wait.
@@ -57,6 +57,8 @@ pub struct LogStatus {
     pub totals: Totals,
     /// Totals of every source since the log was opened.
     pub by_source: BTreeMap<SourceId, SourceTotals>,
+    /// Frames that agents have proved to be lost, since the log was opened.
+    pub lost_frames: u64,
 }
 
 /// A region's log. Cheap to clone; the last clone to go closes it.
@@ -64,20 +66,13 @@ pub struct LogStatus {
 pub struct RegionLog(Arc<Inner>);
 
 struct Inner {
-    id: LogId,
+    terms: Terms,
     region: RegionName,
     commands: Option<mpsc::Sender<Command>>,
     shared: Arc<RwLock<Shared>>,
     head: watch::Receiver<LogOffset>,
     view: LogView<DiskStorage>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Identity {
-    log: LogId,
-    region: RegionName,
 }
 
 impl RegionLog {
@@ -88,7 +83,7 @@ impl RegionLog {
     /// are set aside and reported.
     pub fn open(dir: &Path, config: &LogConfig) -> Result<(Self, Recovered), LogError> {
         make_private_dir(dir)?;
-        let identity = identity(dir, &config.region)?;
+        let mut terms = Terms::read(dir, &config.region)?;
         let book = Book::open(&dir.join("book"))?;
         let segments = Config { segment_bytes: config.segment_bytes, ..Config::default() };
         let (mut log, mut recovery) = SegmentLog::open(DiskStorage, &dir.join("frames"), segments)?;
@@ -96,7 +91,9 @@ impl RegionLog {
         if let Some(lost) = leave_out(&mut log, checkpoint)? {
             recovery.lost.push(lost);
         }
+        terms.begin(dir, LogOffset(log.next_index()))?;
         let mut shared = Shared {
+            lost_frames: 0,
             lanes: book.lanes()?,
             totals: book.totals()?,
             trimmed: Totals(book.trimmed()?.totals),
@@ -127,8 +124,8 @@ impl RegionLog {
                 source,
             })?;
         let inner = Inner {
-            id: identity.log,
-            region: identity.region,
+            terms,
+            region: config.region.clone(),
             commands: Some(commands),
             shared,
             head,
@@ -138,9 +135,15 @@ impl RegionLog {
         Ok((Self(Arc::new(inner)), Recovered { segments: recovery, frames_read }))
     }
 
-    /// The log's identity, to which offsets belong.
+    /// The log's identity since it was opened.
     pub fn id(&self) -> LogId {
-        self.0.id
+        self.0.terms.id()
+    }
+
+    /// How far someone who stood at `offset` of the log of this identity has come in the log as it is. None when
+    /// the identity is of another log, or of a time that this one has lost.
+    pub fn place_of(&self, id: LogId, offset: LogOffset) -> Option<LogOffset> {
+        self.0.terms.place_of(id, offset)
     }
 
     /// The region whose log this is.
@@ -182,6 +185,18 @@ impl RegionLog {
     pub async fn grant_epoch(&self, lane: LaneId, above: u64) -> Result<LaneState, LogError> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Grant { lane, above, answer }).await?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Lets a lane go on behind `last`, a frame that the log no longer holds, though it did: its agent has forgotten it,
+    /// which it does only after an acknowledgement. What is missing is reported, and no route ever gets it; but
+    /// numbers are not given twice, so that a sink still knows each frame that it has.
+    ///
+    /// # Errors
+    /// It could not be made durable.
+    pub async fn go_on_behind(&self, lane: LaneId, epoch: u64, last: Link) -> Result<LaneState, LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::GoOnBehind { lane, epoch, last, answer }).await?;
         answered.await.map_err(|_| LogError::Closed)?
     }
 
@@ -286,6 +301,7 @@ impl RegionLog {
             bytes: self.0.view.bytes(),
             totals: shared.totals.clone(),
             by_source: shared.by_source.clone(),
+            lost_frames: shared.lost_frames,
         }
     }
 
@@ -359,44 +375,6 @@ fn catch_up(shared: &mut Shared, log: &SegmentLog<DiskStorage>, from: LogOffset)
             Err(ReadError::Disk(fault)) => return Err(LogError::Read(fault.into())),
         }
     }
-}
-
-fn identity(dir: &Path, region: &RegionName) -> Result<Identity, LogError> {
-    let path = dir.join("log.json");
-    let fault = |doing| {
-        let path = path.clone();
-        move |source| LogError::Io { path, doing, source }
-    };
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let found: Identity = serde_json::from_slice(&bytes)
-                .map_err(|e| LogError::Damaged { path: path.clone(), reason: e.to_string() })?;
-            if found.region == *region {
-                return Ok(found);
-            }
-            let reason = format!("it belongs to region {}, not {region}", found.region);
-            Err(LogError::Damaged { path, reason })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let new = Identity { log: LogId::from(uuid::Uuid::now_v7()), region: region.clone() };
-            let bytes = serde_json::to_vec(&new).expect("an identity is always JSON");
-            write_private(&path, &bytes).map_err(fault("write it"))?;
-            Ok(new)
-        }
-        Err(error) => Err(fault("read it")(error)),
-    }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let partial = path.with_extension("partial");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&partial, path)?;
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn make_private_dir(dir: &Path) -> Result<(), LogError> {

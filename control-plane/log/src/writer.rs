@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use towpath_record::{
-    FrameKind, LaneId, LogOffset, Mark, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
+    FrameKind, LaneId, Link, LogOffset, Mark, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
     dead_letter,
 };
 use towpath_segment::{DiskStorage, SegmentLog, error as segment};
@@ -56,6 +56,12 @@ pub(crate) enum Command {
         next: LogOffset,
         answer: Answer<(), LogError>,
     },
+    GoOnBehind {
+        lane: LaneId,
+        epoch: u64,
+        last: Link,
+        answer: Answer<LaneState, LogError>,
+    },
     PutSchema {
         schema: StreamSchema,
         answer: Answer<(), LogError>,
@@ -78,6 +84,8 @@ pub(crate) struct Shared {
     /// Where frames of dead letters stand, newest last.
     pub dead_letters: BTreeMap<LogOffset, StreamName>,
     pub schemas: BTreeMap<SchemaHash, StreamSchema>,
+    /// Frames that agents have proved to be lost, since the log was opened.
+    pub lost_frames: u64,
 }
 
 /// Offsets of dead-letter frames that are remembered; older ones are found by reading the log.
@@ -155,6 +163,9 @@ impl Writer {
             Command::Grant { lane, above, answer } => drop(answer.send(self.grant(lane, above))),
             Command::Marks { lane, answer } => drop(answer.send(Ok(self.book.marks(&lane)))),
             Command::SkipTo { next, answer } => drop(answer.send(self.skip_to(next))),
+            Command::GoOnBehind { lane, epoch, last, answer } => {
+                drop(answer.send(self.go_on_behind(lane, epoch, last)));
+            }
             Command::PutSchema { schema, answer } => drop(answer.send(self.put_schema(schema))),
             Command::Retain { retention, now_us, pinned, answer } => {
                 drop(answer.send(retention::enforce(self, &retention, now_us, pinned)));
@@ -266,6 +277,26 @@ impl Writer {
         self.book.put_lane(&lane, &state)?;
         self.book.sync()?;
         self.shared.write().lanes.insert(lane, state.clone());
+        Ok(state)
+    }
+
+    fn go_on_behind(&mut self, lane: LaneId, epoch: u64, last: Link) -> Result<LaneState, LogError> {
+        // The frames before it first, so that these do not set the lane back when the log is opened.
+        self.checkpoint()?;
+        let mut state = self.shared.read().lanes.get(&lane).cloned().unwrap_or_default();
+        let known = state.last.map_or(0, |link| link.seq);
+        (state.epoch, state.last) = (epoch, (last.seq > 0).then_some(last));
+        self.book.put_lane(&lane, &state)?;
+        self.book.sync()?;
+        if last.seq > known {
+            tracing::error!(
+                %lane, first = known + 1, last = last.seq,
+                "frames that this log once acknowledged are lost; what no route delivered of them is only at the source"
+            );
+        }
+        let mut shared = self.shared.write();
+        shared.lost_frames += last.seq.saturating_sub(known);
+        shared.lanes.insert(lane, state.clone());
         Ok(state)
     }
 

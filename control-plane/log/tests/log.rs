@@ -118,10 +118,10 @@ async fn lanes_and_totals_come_back_after_a_restart_even_without_a_checkpoint() 
     .unwrap();
     assert_eq!(recovered.frames_read, 40);
     assert_eq!(killed.lane(&lane(1)), log.lane(&lane(1)));
-    let (id, status) = (log.id(), log.status());
+    let status = log.status();
     drop(log);
     let log = open(dir.path());
-    assert_eq!((log.id(), log.status().next, log.status().totals), (id, status.next, status.totals));
+    assert_eq!((log.status().next, log.status().totals), (status.next, status.totals));
     assert_eq!(log.append(frames).await.unwrap(), [Outcome::Repeat; 40]);
 }
 
@@ -264,4 +264,43 @@ async fn a_log_restored_from_an_older_copy_leaves_out_the_offsets_that_others_ha
     let mut reader = log.reader(LogOffset(3));
     assert!(matches!(reader.next_now(), Err(ReadError::Lost { from: LogOffset(3), to: LogOffset(8), .. })));
     assert_eq!(reader.next_now().unwrap().unwrap().offset, LogOffset(9));
+}
+
+#[tokio::test]
+async fn a_lane_goes_on_behind_frames_that_the_log_has_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.grant_epoch(lane(1), 0).await.unwrap();
+    let frames = chain(&lane(1), 1, None, 9);
+    log.append(frames[..2].to_vec()).await.unwrap();
+    let state = log.go_on_behind(lane(1), 1, frames[6].link()).await.unwrap();
+    assert_eq!((state.epoch, state.last), (1, Some(frames[6].link())));
+    assert_eq!(log.status().lost_frames, 5);
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.lane(&lane(1)).last, Some(frames[6].link()));
+    assert_eq!(log.append(frames[7..8].to_vec()).await.unwrap(), [Outcome::Appended(LogOffset(3))]);
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.append(frames[8..].to_vec()).await.unwrap(), [Outcome::Appended(LogOffset(4))]);
+}
+
+#[tokio::test]
+async fn a_place_beyond_what_the_log_has_lost_is_where_new_frames_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.grant_epoch(lane(1), 0).await.unwrap();
+    log.append(chain(&lane(1), 1, None, 9)).await.unwrap();
+    let then = log.id();
+    assert_eq!(log.place_of(then, LogOffset(7)), Some(LogOffset(7)));
+    drop(log);
+    let segment = dir.path().join("frames/00000000000000000001.seg");
+    let used = std::fs::read(&segment).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(used as u64 / 2).unwrap();
+    std::fs::remove_dir_all(dir.path().join("book")).unwrap();
+    let log = open(dir.path());
+    let next = log.status().next;
+    assert!(next < LogOffset(9));
+    assert_eq!(log.place_of(then, LogOffset(9)), Some(LogOffset(next.0 - 1)));
+    assert_ne!(log.id(), then);
 }

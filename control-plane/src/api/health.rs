@@ -83,6 +83,12 @@ fn rendered(fleet: &FleetStatus) -> String {
             &labels,
             log.disk_bytes as f64,
         );
+        page.counter(
+            "towpath_log_lost_frames_total",
+            "Frames that the log has acknowledged and lost, as agents proved since it was opened.",
+            &labels,
+            log.lost_frames,
+        );
         page.gauge(
             "towpath_log_next_offset",
             "The number of the log's next frame.",

@@ -124,6 +124,7 @@ impl View<'_> {
             disk_bytes: flow.disk_bytes,
             max_bytes: flow.max_bytes,
             logged: self.rates.flow(&Measured::Log(region.clone()), flow.records, flow.bytes),
+            lost_frames: flow.lost_frames,
         };
         self.snapshot.logs.iter().map(status).collect()
     }

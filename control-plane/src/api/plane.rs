@@ -127,6 +127,8 @@ pub struct LogFlow {
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
+    /// Frames that it has acknowledged and lost, as agents proved since it was opened.
+    pub lost_frames: u64,
     /// Why it takes no frames, when it does not.
     pub trouble: Option<Trouble>,
 }

@@ -217,13 +217,10 @@ impl Route {
         let cursor = self.delivery.deliveries.cursor(plan.id);
         let opened = tokio::task::spawn_blocking(move || {
             let mut reader = RouteReader::open(&log, plan, cursor)?;
-            let head = log.status().next;
-            // A place in another log, or beyond this one's end, means that the log was restored or lost: everything
-            // is offered again, and the sink's agent passes over what it has.
-            let known = checkpoint.filter(|(id, offset)| *id == log.id() && *offset < head);
-            let restored = checkpoint.is_some() && known.is_none();
-            let at = if restored { Some(LogOffset(0)) } else { known.map(|(_, offset)| offset) };
-            reader.resume(&log, at)?;
+            // From a place that this log does not know everything is offered again, and the sink's agent passes over
+            // what it has: the log was restored from an older copy, or is another one.
+            let place = |(id, offset)| log.place_of(id, offset).unwrap_or_default();
+            reader.resume(&log, checkpoint.map(place))?;
             Ok::<_, RouteError>(reader)
         });
         self.reader = Some(opened.await.map_err(|_| RouteError::Stopping)??);

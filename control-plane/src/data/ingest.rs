@@ -12,6 +12,7 @@ use towpath_proto::link::LaneFault;
 use towpath_record::{LaneId, Mark, SchemaHash, SealedFrame, StreamSchema};
 use towpath_session::{LaneOpening, cell};
 
+use super::epoch_of_now;
 use crate::link::SessionHandle;
 
 /// Frames of one session that are offered to the log together, in bytes. The log gathers across sessions.
@@ -41,9 +42,13 @@ impl Ingest {
         let (log, session) = (self.log.clone(), self.session.clone());
         tokio::spawn(async move {
             let LaneOpening { opening, lane, chain, want_marks } = asked;
+            let state = log.lane(&lane);
             let state = match chain {
-                Some(_) => Ok(log.lane(&lane)),
-                None => log.grant_epoch(lane.clone(), 0).await,
+                Some(chain) if chain.is_ahead_of(state.epoch, state.last) => {
+                    log.go_on_behind(lane.clone(), chain.epoch, chain.before()).await
+                }
+                Some(_) => Ok(state),
+                None => log.grant_epoch(lane.clone(), epoch_of_now()).await,
             };
             session.request(move |machine, now| match state {
                 Ok(state) => machine.handle_lane_opened(

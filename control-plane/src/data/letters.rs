@@ -11,6 +11,7 @@ use towpath_record::{
 };
 use towpath_session::Rejections;
 
+use super::epoch_of_now;
 use super::route::RoutePlan;
 use super::rows::{self, RowsError};
 
@@ -122,7 +123,7 @@ pub(crate) async fn replay(
     let schema = log.schema(hash).ok_or(RowsError::UnknownSchema(hash))?;
     let lane = LaneId::of_replays(letter.route, log.region().clone());
     // A new epoch for each replay fences one that may still be under way, so that no two take the same number.
-    let state = log.grant_epoch(lane.clone(), 0).await?;
+    let state = log.grant_epoch(lane.clone(), epoch_of_now()).await?;
     if let (LetterState::Replaying { seq }, Some(last)) = (letter.state, state.last)
         && last.seq >= seq
     {

@@ -9,3 +9,9 @@ pub(crate) mod deliver;
 pub(crate) mod letters;
 pub(crate) mod retention;
 mod view;
+
+/// What a lane's new epoch is at least: the time in milliseconds. A region log that was restored from an older copy
+/// so grants no epoch for the second time.
+fn epoch_of_now() -> u64 {
+    jiff::Timestamp::now().as_millisecond().unsigned_abs()
+}

@@ -42,7 +42,8 @@ impl Plane for Cell {
             max_bytes: Some(self.max_log_bytes()),
             records: status.totals.0.values().map(|totals| totals.records).sum(),
             bytes: status.totals.0.values().map(|totals| totals.bytes).sum(),
-            trouble: self.log_trouble(),
+            lost_frames: status.lost_frames,
+            trouble: self.log_trouble().or_else(|| frames_lost(status.lost_frames)),
         };
         Snapshot {
             agents: self.sightings().all().into_iter().map(|(id, seen)| (id, presence(seen))).collect(),
@@ -153,6 +154,16 @@ fn presence(seen: crate::control::observed::Seen) -> AgentPresence {
         address: seen.address.map(|address| address.to_string()),
         observed: seen.observed_at.map(|at| (at, seen.observed)),
     }
+}
+
+fn frames_lost(frames: u64) -> Option<Trouble> {
+    (frames > 0).then(|| Trouble {
+        message: format!("the region's log has lost {frames} frames that it had acknowledged"),
+        remedy:
+            "what no route had delivered of them is only at the sources; the service's log names the lanes"
+                .to_owned(),
+        since: None,
+    })
 }
 
 fn route_flow(plan: &RoutePlan, route: &RouteStatus, log: &LogStatus, dead_letters: u64) -> RouteFlow {

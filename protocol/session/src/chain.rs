@@ -13,6 +13,8 @@ pub struct Chain {
     pub epoch: u64,
     /// The number of the oldest frame it holds; one above the tail when it holds none.
     pub first: u64,
+    /// The checksum of the frame before that one, which the agent holds no longer; 0 before the first of all.
+    pub prev_crc: u32,
     /// The newest frame it sealed, or the frame that its next one follows. Absent when there is none yet.
     pub tail: Option<Link>,
 }
@@ -79,7 +81,25 @@ pub enum Inconsistency {
 impl Chain {
     /// What an agent holds when it was just granted an epoch.
     pub fn granted(epoch: u64, last: Option<Link>) -> Self {
-        Self { epoch, first: last.unwrap_or(ORIGIN).seq + 1, tail: last }
+        let Link { seq, crc, .. } = last.unwrap_or(ORIGIN);
+        Self { epoch, first: seq + 1, prev_crc: crc, tail: last }
+    }
+
+    /// The link that the oldest frame of the chain follows.
+    pub fn before(&self) -> Link {
+        let (seq, crc) = (self.first - 1, self.prev_crc);
+        let epoch = self.tail.filter(|tail| tail.seq == seq).map_or(self.epoch, |tail| tail.epoch);
+        if seq == 0 { ORIGIN } else { Link { epoch, seq, crc } }
+    }
+
+    /// Whether a log that accepts `epoch` and ends at `last` has lost what the agent proves to have been in it: a grant,
+    /// or frames that the agent could forget because they were acknowledged. Such a log was cut or restored, and
+    /// goes on best behind [`Chain::before`].
+    pub fn is_ahead_of(&self, epoch: u64, last: Option<Link>) -> bool {
+        let (last, before) = (last.unwrap_or(ORIGIN), self.before());
+        let lost_frames = before.seq > last.seq && self.epoch >= epoch;
+        let lost_grant = before.seq == last.seq && before.crc == last.crc && self.epoch > epoch;
+        lost_frames || lost_grant
     }
 
     /// The link after which frames are to be sent, when the log accepts `epoch` and ends at `last`.
@@ -106,13 +126,15 @@ impl Chain {
 
 impl From<Chain> for link::Chain {
     fn from(chain: Chain) -> Self {
-        Self { epoch: chain.epoch, first: chain.first, tail: chain.tail.map(Into::into) }
+        let tail = chain.tail.map(Into::into);
+        Self { epoch: chain.epoch, first: chain.first, prev_crc: chain.prev_crc, tail }
     }
 }
 
 impl From<link::Chain> for Chain {
     fn from(chain: link::Chain) -> Self {
-        Self { epoch: chain.epoch, first: chain.first, tail: chain.tail.map(Into::into) }
+        let tail = chain.tail.map(Into::into);
+        Self { epoch: chain.epoch, first: chain.first, prev_crc: chain.prev_crc, tail }
     }
 }
 
@@ -125,7 +147,8 @@ mod tests {
     }
 
     fn holding(first: u64, tail: u64) -> Chain {
-        Chain { epoch: 2, first, tail: Some(link(2, tail)) }
+        let prev_crc = if first > 1 { link(2, first - 1).crc } else { 0 };
+        Chain { epoch: 2, first, prev_crc, tail: Some(link(2, tail)) }
     }
 
     #[test]
@@ -153,5 +176,23 @@ mod tests {
             Err(Inconsistency::LogBehind { held: 4, log: 2 })
         );
         assert_eq!(holding(4, 9).resume(2, Some(other)), Err(Inconsistency::Diverged { seq: 9 }));
+    }
+
+    #[test]
+    fn an_agent_that_forgot_what_the_log_lost_is_ahead_of_it() {
+        assert!(holding(10, 9).is_ahead_of(2, Some(link(2, 5))));
+        assert!(holding(7, 9).is_ahead_of(2, Some(link(2, 5))));
+        assert!(holding(7, 9).is_ahead_of(0, None));
+        assert_eq!(holding(10, 9).before(), link(2, 9));
+        assert_eq!(Chain::granted(3, Some(link(2, 9))).before(), link(2, 9));
+        // It holds the next frame still, or the log has come further.
+        assert!(!holding(6, 9).is_ahead_of(2, Some(link(2, 5))));
+        assert!(!holding(6, 9).is_ahead_of(2, Some(link(2, 7))));
+        // A newer epoch was granted to someone else.
+        assert!(!holding(10, 9).is_ahead_of(3, Some(link(2, 5))));
+        // Only the grant is lost.
+        assert!(holding(6, 9).is_ahead_of(1, Some(link(2, 5))));
+        assert!(!holding(6, 9).is_ahead_of(1, Some(Link { crc: 1, ..link(2, 5) })));
+        assert!(Chain::granted(1, None).is_ahead_of(0, None));
     }
 }

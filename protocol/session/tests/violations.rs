@@ -325,7 +325,7 @@ impl Agent {
     /// An agent that holds frames 1 to 9 of lane 1, and asked for it as opening 1.
     fn with_lane() -> Self {
         let mut agent = Self::open();
-        let chain = Chain { epoch: 1, first: 1, tail: Some(frame(1, 1, 9, 0).link) };
+        let chain = Chain { epoch: 1, first: 1, prev_crc: 0, tail: Some(frame(1, 1, 9, 0).link) };
         agent.machine.open_lane(agent.now, &lane(1), Some(chain), false);
         agent.drain();
         agent

@@ -114,7 +114,11 @@ impl Seen {
     fn of(emission: Emission) -> anyhow::Result<Self> {
         let rows = match &emission.rows {
             Rows::Progress => Vec::new(),
-            Rows::DeadLetters(letters) => letters.iter().map(|letter| format!("{letter:?}")).collect(),
+            // Where it lay differs between one system and the next.
+            Rows::DeadLetters(letters) => letters
+                .iter()
+                .map(|it| format!("{} {:?} {} {:?}", it.line, it.column, it.reason, it.raw))
+                .collect(),
             Rows::Records { schema, batch } => {
                 if batch.schema_ref() != schema.arrow() {
                     bail!("a batch of {} does not have the columns of its schema", emission.stream);

@@ -35,6 +35,9 @@ impl FileSourceConfig {
         if !(1..=MAX_BATCH_BYTES).contains(&self.batch.bytes.0) {
             return fault(format!("batch.bytes: {} is not between 1B and 16MiB", self.batch.bytes));
         }
+        if self.own_folders().contains(&self.path.join("")) {
+            return fault("after.archive, error_folder: neither may be the folder that is read".into());
+        }
         let marker = match &self.ready.done_marker {
             Some(DoneMarker::Manifest(glob)) => Some(glob),
             Some(DoneMarker::Suffix(suffix)) if suffix.is_empty() => {

@@ -38,3 +38,15 @@ fn matters(kind: &EventKind) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_changes_cannot_be_heard_of_there_is_no_watcher_and_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(watch(folder.path(), true, Arc::default()).is_some());
+        assert!(watch(&folder.path().join("gone"), true, Arc::default()).is_none());
+    }
+}

@@ -24,4 +24,7 @@ pub(crate) enum ReadFault {
     /// The system failed; another attempt may succeed.
     #[error("cannot read it: {0}")]
     System(#[source] io::Error),
+    /// The source is to stop.
+    #[error("the source was stopped")]
+    Stopped,
 }

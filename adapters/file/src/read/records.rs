@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use tokio_util::sync::CancellationToken;
 use towpath_record::StreamSchema;
 use towpath_record::dead_letter::DeadLetter;
 
@@ -24,6 +25,8 @@ pub(crate) struct ReadPlan {
     pub(crate) provenance: bool,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
+    /// Cancelled when the source is to stop.
+    pub(crate) stop: CancellationToken,
 }
 
 /// How far a file was read.
@@ -118,7 +121,7 @@ impl RecordReader {
         let opening = Opening { rule: &plan.rule, facts: &plan.facts, provenance: plan.provenance, known };
         let Opened { mut splitter, columns, inferred } = open(opening, &mut text)?;
         if let Some(resume) = resume {
-            if !text.seek(resume.offset)? {
+            if !text.seek(resume.offset, &plan.stop)? {
                 return Err(ReadFault::Damaged(format!("it ends before offset {}", resume.offset)));
             }
             splitter.set_line(resume.line);
@@ -313,12 +316,13 @@ impl RecordReader {
         let done = skip.done || window.is_empty();
         skipping.begun = true;
         self.text.consume(skip.consumed);
+        // Hands over nothing now and then, so that a stop is heard in the middle of a record of any length.
+        self.batch_bytes += skip.consumed;
         let Some(Skipping { line, raw, .. }) = self.skipping.take_if(|_| done) else { return Ok(Step::On) };
         let longest = usize::try_from(self.plan.rule.max_record_bytes.0).unwrap_or(usize::MAX);
         let fault = RowFault { column: None, reason: too_long(longest) };
         let mut letter = self.plan.letter(line, fault, &raw);
         letter.raw_truncated = true;
-        self.batch_bytes += raw.len();
         self.letters.push(letter);
         self.counts.bad += 1;
         self.wanted = BLOCK_BYTES;

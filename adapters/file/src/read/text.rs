@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8};
+use tokio_util::sync::CancellationToken;
 
 use super::bytes::{FileBytes, FileError};
 use super::{BLOCK_BYTES, ReadFault};
@@ -171,13 +172,16 @@ impl TextReader {
     ///
     /// # Errors
     /// The file cannot be read, or its compression is damaged.
-    pub(crate) fn seek(&mut self, offset: u64) -> Result<bool, ReadFault> {
+    pub(crate) fn seek(&mut self, offset: u64, stop: &CancellationToken) -> Result<bool, ReadFault> {
         if self.decoder.is_none() && self.bytes.seek(self.mark + offset).map_err(ReadFault::System)? {
             (self.begin, self.end, self.offset) = (0, 0, offset);
             self.fill(1)?;
             return Ok(true);
         }
         while self.offset < offset {
+            if stop.is_cancelled() {
+                return Err(ReadFault::Stopped);
+            }
             if self.window().is_empty() {
                 self.fill(BLOCK_BYTES)?;
             }

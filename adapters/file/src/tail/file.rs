@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
+use tokio_util::sync::CancellationToken;
 use towpath_record::dead_letter::DeadLetter;
 use towpath_record::{StreamName, StreamSchema};
 
@@ -30,6 +31,8 @@ pub(super) struct Tail {
     reader: Option<RecordReader>,
     /// What it looked like when it was last read to its end.
     seen: Option<Stat>,
+    /// Whether all of that was read.
+    drained: bool,
     /// Since when no file of its folder that a rule matches is this one.
     rotated_at: Option<Instant>,
     finishing: bool,
@@ -80,6 +83,7 @@ impl Tail {
             file,
             reader: None,
             seen: None,
+            drained: false,
             rotated_at: None,
             finishing: false,
             ended: false,
@@ -111,8 +115,8 @@ impl Tail {
     }
 
     /// Reads the next batch of what it grew by. A failure is reported, and tried again later.
-    pub(super) fn next(&mut self, config: &FileSourceConfig) -> Option<Grown> {
-        let fault = match self.try_next(config) {
+    pub(super) fn next(&mut self, config: &FileSourceConfig, stop: &CancellationToken) -> Option<Grown> {
+        let fault = match self.try_next(config, stop) {
             Ok(grown) => {
                 self.said = None;
                 return grown;
@@ -130,10 +134,11 @@ impl Tail {
                 self.said = Some(said);
                 None
             }
+            ReadFault::Stopped => None,
             ReadFault::Damaged(reason) => {
                 self.refused = true;
                 tracing::error!(path = resource, reason, "the file cannot be followed");
-                let plan = self.plan(config);
+                let plan = self.plan(config, stop);
                 let letter = plan.letter(0, RowFault { column: None, reason }, &[]);
                 let told_before = self.state.letters_done > 0;
                 let after = Followed { letters_done: 1, ..self.state.clone() };
@@ -142,13 +147,18 @@ impl Tail {
         }
     }
 
-    fn try_next(&mut self, config: &FileSourceConfig) -> Result<Option<Grown>, ReadFault> {
-        if self.ended || !self.prepare(config)? {
+    fn try_next(
+        &mut self,
+        config: &FileSourceConfig,
+        stop: &CancellationToken,
+    ) -> Result<Option<Grown>, ReadFault> {
+        if self.ended || !self.prepare(config, stop)? {
             return Ok(None);
         }
         let Some(reader) = &mut self.reader else { return Ok(None) };
         let Parsed { schema, batch, mut letters, end, verdict } = reader.next()?;
         let waits = verdict != Verdict::More;
+        self.drained = waits;
         let keeps_reader = reader.is_skipping() && !self.finishing;
         self.ended = waits && self.finishing;
         if waits && !keeps_reader {
@@ -172,7 +182,7 @@ impl Tail {
     }
 
     /// Makes the reader ready if there may be something to read.
-    fn prepare(&mut self, config: &FileSourceConfig) -> Result<bool, ReadFault> {
+    fn prepare(&mut self, config: &FileSourceConfig, stop: &CancellationToken) -> Result<bool, ReadFault> {
         let stat = Stat::of(&self.file.metadata().map_err(ReadFault::System)?);
         let at_rest = self.seen == Some(stat);
         // Rotated away so long ago that its writer has surely turned to the new file.
@@ -180,7 +190,7 @@ impl Tail {
         if let Some(reader) = &mut self.reader {
             if stat.size >= self.state.size {
                 reader.grow(stat.size);
-                if reader.is_skipping() && at_rest && !self.finishing {
+                if self.drained && at_rest && !self.finishing {
                     if !lingered {
                         return Ok(false);
                     }
@@ -209,11 +219,11 @@ impl Tail {
         let Followed { offset, line, .. } = self.state;
         let resume = (offset > 0).then_some(Counts { offset, line, good: 0, bad: 0 });
         self.seen = Some(stat);
-        self.reader = Some(RecordReader::open(self.plan(config), file, extent, None, resume)?);
+        self.reader = Some(RecordReader::open(self.plan(config, stop), file, extent, None, resume)?);
         Ok(true)
     }
 
-    fn plan(&self, config: &FileSourceConfig) -> ReadPlan {
+    fn plan(&self, config: &FileSourceConfig, stop: &CancellationToken) -> ReadPlan {
         let rule = &config.files[self.state.rule as usize];
         let modified_ns = self.seen.map_or(0, |stat| stat.modified_ns);
         ReadPlan {
@@ -223,6 +233,7 @@ impl Tail {
             provenance: config.provenance,
             batch_rows: config.batch.rows,
             batch_bytes: usize::try_from(config.batch.bytes.0).unwrap_or(usize::MAX),
+            stop: stop.clone(),
         }
     }
 

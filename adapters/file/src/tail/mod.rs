@@ -137,7 +137,9 @@ impl FollowedFiles {
         loop {
             self.emitter.check()?;
             let tail = &mut self.tails[index];
-            let Some(Grown { letters, letters_done, records, after }) = tail.next(&self.config) else {
+            let Some(Grown { letters, letters_done, records, after }) =
+                tail.next(&self.config, &self.emitter.stop)
+            else {
                 return Ok(tail.is_done());
             };
             let stream = tail.stream(&self.config).clone();

@@ -53,6 +53,7 @@ impl<'a> Load<'a> {
             provenance: config.provenance,
             batch_rows: config.batch.rows,
             batch_bytes: usize::try_from(config.batch.bytes.0).unwrap_or(usize::MAX),
+            stop: emitter.stop.clone(),
         };
         Self { emitter, open, rule, plan }
     }
@@ -65,11 +66,7 @@ impl<'a> Load<'a> {
         let mut skip = resume.as_ref().map_or(0, |reading| reading.letters_done);
         let place = resume.as_ref().and_then(|reading| reading.place).map(Counts::from);
         let known = resume.as_ref().and_then(Reading::inferred);
-        let mut reader = match self.reader(known, place) {
-            Ok(reader) => reader,
-            Err(ReadFault::System(error)) => return Err(Setback::Trouble(error)),
-            Err(ReadFault::Damaged(reason)) => return self.reject_unread(&reason),
-        };
+        let Some(mut reader) = self.reader(known, place)? else { return Ok(()) };
         let mut emitted = place.is_some();
         loop {
             self.emitter.check()?;
@@ -81,6 +78,7 @@ impl<'a> Load<'a> {
                     return Err(AdapterError::io(&*self.plan.resource, "read on in the file", error).into());
                 }
                 Err(ReadFault::Damaged(reason)) => reader.finish(Verdict::GivenUp(reason)),
+                Err(ReadFault::Stopped) => return Err(Stopped.into()),
             };
             let ending = self.ending(&parsed.verdict);
             let ends = ending.is_some();
@@ -92,14 +90,20 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// The reader of the file; `None` if no record of it can be read, and it was rejected.
     fn reader(
         &self,
         known: Option<Vec<InferredColumn>>,
         place: Option<Counts>,
-    ) -> Result<RecordReader, ReadFault> {
-        let file = self.open.file.try_clone().map_err(ReadFault::System)?;
+    ) -> Result<Option<RecordReader>, Setback> {
+        let file = self.open.file.try_clone().map_err(Setback::Trouble)?;
         let extent = Extent { length: self.open.stat.size, growing: false };
-        RecordReader::open(self.plan.clone(), file, extent, known, place)
+        match RecordReader::open(self.plan.clone(), file, extent, known, place) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(ReadFault::System(error)) => Err(Setback::Trouble(error)),
+            Err(ReadFault::Damaged(reason)) => self.reject_unread(&reason, place).map(|()| None),
+            Err(ReadFault::Stopped) => Err(Stopped.into()),
+        }
     }
 
     fn ending(&self, verdict: &Verdict) -> Option<Ending> {
@@ -203,17 +207,14 @@ impl<'a> Load<'a> {
     /// Reads the file without emitting anything. Returns whether it may be loaded; if not, it is rejected.
     fn passes_trial(&self) -> Result<bool, Setback> {
         let mut letters = Vec::new();
-        let mut reader = match self.reader(None, None) {
-            Ok(reader) => reader,
-            Err(ReadFault::System(error)) => return Err(Setback::Trouble(error)),
-            Err(ReadFault::Damaged(reason)) => return self.reject_unread(&reason).map(|()| false),
-        };
+        let Some(mut reader) = self.reader(None, None)? else { return Ok(false) };
         loop {
             self.emitter.check()?;
             let parsed = match reader.next() {
                 Ok(parsed) => parsed,
                 Err(ReadFault::System(error)) => return Err(Setback::Trouble(error)),
                 Err(ReadFault::Damaged(reason)) => reader.finish(Verdict::GivenUp(reason)),
+                Err(ReadFault::Stopped) => return Err(Stopped.into()),
             };
             letters.extend(parsed.letters);
             letters.truncate(MOST_LETTERS_OF_REJECTED);
@@ -229,13 +230,13 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Rejects a file of which no record can be read.
-    fn reject_unread(&self, reason: &str) -> Result<(), Setback> {
+    /// Rejects a file of which no record can be read, or none after `place`.
+    fn reject_unread(&self, reason: &str, place: Option<Counts>) -> Result<(), Setback> {
         let now = self.open.file.metadata().map_err(Setback::Trouble)?;
         if Stat::of(&now) != self.open.stat {
             return Err(Setback::Later);
         }
-        Ok(self.reject(reason, Counts::default(), Vec::new())?)
+        Ok(self.reject(reason, place.unwrap_or_default(), Vec::new())?)
     }
 
     fn reject(&self, reason: &str, end: Counts, mut letters: Vec<DeadLetter>) -> Result<(), Stopped> {

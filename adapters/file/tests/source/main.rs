@@ -9,4 +9,6 @@ mod lifecycle;
 mod hostile;
 mod tail;
 mod types;
+mod limits;
+mod laws;
 mod speed;

@@ -12,9 +12,10 @@ use towpath_record::{LaneId, Link, LogId, LogOffset, RegionName, SourceId};
 pub(crate) struct Progress {
     /// The log that the offset belongs to.
     pub log: LogId,
-    /// The furthest offset of the region's log that was applied or passed.
+    /// The offset of the region's log that was applied or passed last.
     pub offset: LogOffset,
-    lanes: BTreeMap<LaneId, u64>,
+    /// Epoch and number of the newest frame of each lane.
+    lanes: BTreeMap<LaneId, (u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -28,6 +29,7 @@ struct Stored {
 struct StoredLane {
     source: SourceId,
     region: RegionName,
+    epoch: u64,
     seq: u64,
 }
 
@@ -42,29 +44,22 @@ impl Progress {
         Self { log, offset: LogOffset(0), lanes: BTreeMap::new() }
     }
 
-    /// Goes over to another log: offsets begin anew, frames are still known by their lanes.
-    pub(crate) fn move_to(&mut self, log: LogId) {
-        if self.log != log {
-            self.log = log;
-            self.offset = LogOffset(0);
-        }
-    }
-
     /// Reads what a sink stored.
     pub(crate) fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, UnreadableCheckpoint> {
         let stored: Stored = serde_json::from_slice(&checkpoint.0).map_err(UnreadableCheckpoint)?;
         let lanes = stored
             .lanes
             .into_iter()
-            .map(|lane| (LaneId { source: lane.source, region: lane.region }, lane.seq));
+            .map(|StoredLane { source, region, epoch, seq }| (LaneId { source, region }, (epoch, seq)));
         Ok(Self { log: stored.log, offset: stored.offset, lanes: lanes.collect() })
     }
 
     /// The form that the sink stores with the rows.
     pub(crate) fn to_checkpoint(&self) -> Checkpoint {
-        let lanes = self.lanes.iter().map(|(lane, seq)| StoredLane {
+        let lanes = self.lanes.iter().map(|(lane, (epoch, seq))| StoredLane {
             source: lane.source,
             region: lane.region.clone(),
+            epoch: *epoch,
             seq: *seq,
         });
         let stored = Stored { log: self.log, offset: self.offset, lanes: lanes.collect() };
@@ -73,17 +68,16 @@ impl Progress {
 
     /// Whether the sink has this frame already.
     pub(crate) fn covers(&self, lane: &LaneId, link: Link) -> bool {
-        self.lanes.get(lane).is_some_and(|seq| *seq >= link.seq)
+        self.lanes.get(lane).is_some_and(|newest| *newest >= (link.epoch, link.seq))
     }
 
-    /// Notes that the sink has this frame.
-    pub(crate) fn advance(&mut self, offset: LogOffset, lane: &LaneId, link: Link) {
-        self.offset = self.offset.max(offset);
+    /// Notes that the sink has this frame, which stands at `offset` of `log`.
+    pub(crate) fn advance(&mut self, log: LogId, offset: LogOffset, lane: &LaneId, link: Link) {
+        (self.log, self.offset) = (log, offset);
+        let at = (link.epoch, link.seq);
         match self.lanes.get_mut(lane) {
-            Some(seq) => *seq = (*seq).max(link.seq),
-            None => {
-                self.lanes.insert(lane.clone(), link.seq);
-            }
+            Some(newest) => *newest = at.max(*newest),
+            None => drop(self.lanes.insert(lane.clone(), at)),
         }
     }
 }
@@ -98,14 +92,15 @@ mod tests {
         let link = |seq| Link { epoch: 1, seq, crc: 0 };
         let log = LogId::from_bytes([1; 16]);
         let mut progress = Progress::none_of(log);
-        progress.advance(LogOffset(90), &lane, link(5));
+        progress.advance(log, LogOffset(90), &lane, link(5));
         let progress = Progress::from_checkpoint(&progress.to_checkpoint()).unwrap();
         assert_eq!(progress.offset, LogOffset(90));
         assert!(progress.covers(&lane, link(5)) && progress.covers(&lane, link(1)));
         assert!(!progress.covers(&lane, link(6)));
+        assert!(!progress.covers(&lane, Link { epoch: 2, ..link(3) }), "a restored log gives numbers again");
         let mut moved = progress.clone();
-        moved.move_to(LogId::from_bytes([2; 16]));
-        assert_eq!((moved.offset, moved.covers(&lane, link(5))), (LogOffset(0), true));
+        moved.advance(LogId::from_bytes([2; 16]), LogOffset(3), &lane, link(4));
+        assert_eq!((moved.offset, moved.covers(&lane, link(5))), (LogOffset(3), true));
         assert!(!progress.covers(&LaneId { region: RegionName::new("eu").unwrap(), ..lane }, link(1)));
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use towpath_adapter_api::{AdapterError, CommitReason, Delivery, Durability, Rejection, RouteKey, Sink};
-use towpath_record::{DecodeError, FrameKind, LogOffset};
+use towpath_record::{DecodeError, FrameKind, LogId, LogOffset};
 
 use super::progress::{Progress, UnreadableCheckpoint};
 use crate::link::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
@@ -53,6 +53,8 @@ pub(crate) struct Applied {
 pub(crate) struct Worker<F> {
     sink: Box<dyn Sink>,
     reporter: RouteReporter,
+    /// The log that the frames come from.
+    log: LogId,
     progress: Progress,
     pending: Applied,
     /// Bytes of frames that came after the last commit, whether they held rows for the sink or not.
@@ -75,11 +77,11 @@ impl<F: FnMut(Applied)> Worker<F> {
         let stored = checkpoint.as_ref().map(Progress::from_checkpoint).transpose()?;
         let reporter = route.reporter();
         reporter.ready(stored.as_ref().map(|progress| (progress.log, progress.offset)));
-        let mut progress = stored.unwrap_or_else(|| Progress::none_of(binding.log));
-        progress.move_to(binding.log);
+        let progress = stored.unwrap_or_else(|| Progress::none_of(binding.log));
         Ok(Self {
             sink,
             reporter,
+            log: binding.log,
             progress,
             pending: Applied::default(),
             uncommitted_bytes: 0,
@@ -141,7 +143,7 @@ impl<F: FnMut(Applied)> Worker<F> {
             self.pending.rejected += rejected.len() as u64;
             self.pending.bytes += bytes as u64;
         }
-        self.progress.advance(*offset, &header.lane, link);
+        self.progress.advance(self.log, *offset, &header.lane, link);
         self.transaction_open = header.transaction_continues;
         self.uncommitted_bytes += bytes;
         self.quiet_since = Instant::now();

@@ -147,6 +147,8 @@ pub struct LogStatus {
     pub max_bytes: Option<u64>,
     /// What has become durable in it.
     pub logged: Flow,
+    /// Frames that it has acknowledged and lost, as agents proved since it was opened.
+    pub lost_frames: u64,
 }
 
 /// How a route goes.

@@ -63,7 +63,9 @@ impl Lane {
     fn recover(&mut self) {
         if let (Some(first), Some(last)) = (self.spool.front(), self.spool.back()) {
             let tail = last.link();
-            self.chain = Some(Chain { epoch: tail.epoch, first: first.link().seq, tail: Some(tail) });
+            let prev_crc = first.prev_crc();
+            self.chain =
+                Some(Chain { epoch: tail.epoch, first: first.link().seq, prev_crc, tail: Some(tail) });
             self.sealed = Some(tail);
             self.next_record = last.records().end;
             self.reading = true;
@@ -410,8 +412,8 @@ impl World {
                     .fail(format!("frame {} of lane {id} was trimmed and is not in the log", frame.link()));
             }
         }
-        if let Some(chain) = &mut lane.chain {
-            chain.first = chain.first.max(link.seq + 1);
+        if let Some(chain) = lane.chain.as_mut().filter(|chain| chain.first <= link.seq) {
+            (chain.first, chain.prev_crc) = (link.seq + 1, link.crc);
         }
     }
 

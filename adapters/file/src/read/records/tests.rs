@@ -14,6 +14,7 @@ fn plan(rule: Value) -> ReadPlan {
         provenance: false,
         batch_rows: config.batch.rows,
         batch_bytes: usize::try_from(config.batch.bytes.0).unwrap(),
+        stop: CancellationToken::new(),
     }
 }
 
