@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use towpath_catalog::{Catalog, SecretHash};
+
+use crate::control::os;
 
 const SECRET_BYTES: usize = 32;
 const CONTEXT_FILE: &str = "admin-context.yaml";
@@ -55,16 +56,7 @@ pub(crate) fn admin(
     let context =
         AdminContext { server: format!("https://{}", reachable(listen)), token, ca_pem: ca_pem.to_owned() };
     let text = serde_saphyr::to_string(&context).context("the context has no YAML form")?;
-    replace_private(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Creates a directory that only its owner may enter.
-///
-/// # Errors
-/// It cannot be created.
-pub(crate) fn make_private_dir(dir: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.with_context(|| format!("cannot create the data directory {}", dir.display()))
+    os::write_private(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn new_token() -> anyhow::Result<String> {
@@ -81,13 +73,4 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
         IpAddr::V6(_) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), listen.port()),
     }
-}
-
-fn replace_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&partial, path)
 }

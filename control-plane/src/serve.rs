@@ -24,12 +24,14 @@ use crate::control::clock::system_clock;
 use crate::control::enrol::{CertificateIssuer, EnrolmentService};
 use crate::control::identity::TrustDomain;
 use crate::control::ledger::CatalogLedger;
+use crate::control::os;
 use crate::control::server_certificate::ServerCertificate;
 use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::data::retention;
 use crate::http::TlsListener;
 use crate::link::endpoint;
+use crate::link::reset::ResetKey;
 
 /// How many free port numbers are tried when any will do: one must be free on both TCP and UDP.
 const PORT_TRIES: usize = 20;
@@ -54,7 +56,8 @@ pub struct Options {
 pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let Options { data_dir, listen, config, .. } = options;
-    bootstrap::make_private_dir(&data_dir)?;
+    let made = os::create_private_directory(&data_dir);
+    made.with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
     let ca = CertificateAuthority::open_or_create(
         &data_dir.join("ca"),
         TrustDomain::default(),
@@ -75,7 +78,8 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let ledger = Arc::new(CatalogLedger(catalog.clone()));
     let issuer = CertificateIssuer::new(ca.clone(), ledger, config.certificates.agent_ttl.0, system_clock());
     let revocations = Revocations::default();
-    let link = endpoint::bind(udp, tls::server_tls(&ca, server.clone(), revocations.clone())?)?;
+    let reset_key = ResetKey::open_or_create(&data_dir)?;
+    let link = endpoint::bind(udp, tls::server_tls(&ca, server.clone(), revocations.clone())?, reset_key)?;
     let max_bytes = config.log.retention_bytes.0;
     let cell = Cell::new(catalog.clone(), log, deliveries, issuer.clone(), revocations, max_bytes);
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use towpath_tests::damage::last_segments;
 use towpath_tests::scene::{CLOUD, PLANT, Scene, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,4 +61,45 @@ async fn an_agent_that_lost_its_disk_goes_on_without_loss_or_repeat() -> Result<
     let again = scene.read_again().await?;
     assert!(again.is_none(), "{again}");
     scene.wait_archived().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_control_plane_is_noticed_at_the_next_word_and_not_by_silence() -> Result<()> {
+    let mut scene = Scene::start(Setting::new(43)).await?;
+    scene.drop_any()?;
+    assert!(scene.settle().await?.is_none());
+    scene.fleet.control.kill()?;
+    scene.fleet.control.restart()?;
+    scene.drop_any()?;
+    assert!(scene.settle().await?.is_none());
+    let log = std::fs::read_to_string(scene.fleet.join("plant.log"))?;
+    assert!(log.contains("reset by peer") && !log.contains("fell silent"), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_goes_on_without_loss_or_repeat() -> Result<()> {
+    let mut scene = Scene::start(Setting::new(44)).await?;
+    for _ in 0..6 {
+        scene.drop_any()?;
+    }
+    assert!(scene.settle().await?.is_none());
+    scene.wait_archived().await?;
+    scene.fleet.control.kill()?;
+    let log = scene.fleet.control.data().join("regions/main/log");
+    let segment = last_segments(&log.join("frames"))?.pop().context("the log has a segment")?;
+    let bytes = std::fs::read(&segment)?;
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default();
+    std::fs::write(&segment, &bytes[..used / 2])?;
+    scene.fleet.control.restart()?;
+    for _ in 0..6 {
+        scene.drop_any()?;
+    }
+    let faults = scene.settle().await?;
+    assert!(faults.is_none(), "{faults}\n{}", scene.status().await);
+    let again = scene.read_again().await?;
+    assert!(again.is_none(), "{again}");
+    let lost = scene.fleet.api().get("/v1/status").await?["logs"][0]["lost_frames"].as_u64();
+    assert!(lost.is_some_and(|frames| frames > 0), "{lost:?} frames are told to be lost");
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Makes the directory and its missing parents, closed to other users.
-pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -18,7 +18,7 @@ pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Puts `bytes` durably in `path`, replacing what is there, readable by this user only from its first byte on.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     // A leftover of an earlier crash may have any mode; a new file has ours.
     match fs::remove_file(&temporary) {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Owner, SessionHandle};
+use super::reset::{RandomIds, ResetKey};
 use crate::control::identity::{PeerIdentity, TrustDomain};
 
 /// Streams that an agent may have open at once: one a lane, and the control stream.
@@ -32,11 +33,15 @@ pub(crate) trait Reception: Send + Sync + 'static {
     ) -> Box<dyn Owner>;
 }
 
-/// An endpoint on this socket.
+/// An endpoint on this socket; `reset_key` lets agents notice at once that it is another process than before.
 ///
 /// # Errors
 /// The TLS configuration cannot serve QUIC, or the socket cannot be used.
-pub(crate) fn bind(socket: UdpSocket, tls: rustls::ServerConfig) -> anyhow::Result<Endpoint> {
+pub(crate) fn bind(
+    socket: UdpSocket,
+    tls: rustls::ServerConfig,
+    reset_key: ResetKey,
+) -> anyhow::Result<Endpoint> {
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     let mut transport = TransportConfig::default();
     transport
@@ -48,7 +53,9 @@ pub(crate) fn bind(socket: UdpSocket, tls: rustls::ServerConfig) -> anyhow::Resu
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_TIMEOUT)?));
     config.transport_config(Arc::new(transport)).migration(true);
     socket.set_nonblocking(true)?;
-    Ok(Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?)
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    endpoint.cid_generator(|| Box::new(RandomIds));
+    Ok(Endpoint::new(endpoint, Some(config), socket, Arc::new(TokioRuntime))?)
 }
 
 /// Accepts agents until stopped, then says goodbye to all.

@@ -4,6 +4,7 @@
 //! [`CellSession`]: towpath_session::CellSession
 
 pub(crate) mod endpoint;
+pub(crate) mod reset;
 pub(crate) mod connection;
 mod control_stream;
 mod lane_stream;

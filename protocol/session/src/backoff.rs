@@ -19,7 +19,7 @@ impl Default for BackoffConfig {
         Self {
             first: Duration::from_millis(100),
             max: Duration::from_secs(30),
-            stable: Duration::from_secs(60),
+            stable: Duration::from_secs(20),
         }
     }
 }
