@@ -14,12 +14,13 @@ use towpath_adapter_api::Registry;
 use towpath_record::SchemaHash;
 use towpath_resource::desired::Desired;
 use towpath_resource::observed::ObservedSpool;
+use towpath_segment::private;
 use towpath_session::BackoffConfig;
 use towpath_spool::{Spool, SpoolConfig};
 
 use crate::control::credentials::{Credentials, SERVER_NAME};
 use crate::control::identity_store::IdentityStore;
-use crate::control::ledger::{Ledger, make_private_dir};
+use crate::control::ledger::Ledger;
 use crate::control::reconcile::{self, Reconciler};
 use crate::control::renew::Renewal;
 use crate::data::lane::LaneTools;
@@ -47,7 +48,8 @@ pub struct Options {
 /// The agent is not enrolled, or its state directory cannot be used.
 pub async fn run(registry: Registry, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = telemetry::init_metrics()?;
-    make_private_dir(&options.state_dir)?;
+    let made = private::create_dir(&options.state_dir);
+    made.with_context(|| format!("cannot create the state directory {}", options.state_dir.display()))?;
     let store = IdentityStore::new(&options.state_dir);
     let identity = store.load()?;
     let enrolment = identity.enrolment().clone();

@@ -11,8 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use towpath_catalog::{Catalog, SecretHash};
-
-use crate::control::os;
+use towpath_segment::private;
 
 const SECRET_BYTES: usize = 32;
 const CONTEXT_FILE: &str = "admin-context.yaml";
@@ -56,7 +55,7 @@ pub(crate) fn admin(
     let context =
         AdminContext { server: format!("https://{}", reachable(listen)), token, ca_pem: ca_pem.to_owned() };
     let text = serde_saphyr::to_string(&context).context("the context has no YAML form")?;
-    os::write_private(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    private::replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn new_token() -> anyhow::Result<String> {

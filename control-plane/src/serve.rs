@@ -14,6 +14,7 @@ use towpath_catalog::{Catalog, CatalogConfig};
 use towpath_log::deliveries::Deliveries;
 use towpath_log::{LogConfig, RegionLog};
 use towpath_proto::enrol::enrolment_server::EnrolmentServer;
+use towpath_segment::private;
 
 use crate::api::{self, ApiConfig, ApiState};
 use crate::bootstrap;
@@ -24,7 +25,6 @@ use crate::control::clock::system_clock;
 use crate::control::enrol::{CertificateIssuer, EnrolmentService};
 use crate::control::identity::TrustDomain;
 use crate::control::ledger::CatalogLedger;
-use crate::control::os;
 use crate::control::server_certificate::ServerCertificate;
 use crate::control::tls;
 use crate::control::verifier::Revocations;
@@ -56,7 +56,7 @@ pub struct Options {
 pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let Options { data_dir, listen, config, .. } = options;
-    let made = os::create_private_directory(&data_dir);
+    let made = private::create_dir(&data_dir);
     made.with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
     let ca = CertificateAuthority::open_or_create(
         &data_dir.join("ca"),

@@ -21,10 +21,11 @@ use rcgen::KeyPair;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use towpath_record::{AgentId, ResourceName};
+use towpath_segment::private;
 use zeroize::Zeroizing;
 
 use super::identity::{CertificateFault, Identity};
-use super::{os, pem};
+use super::pem;
 
 const CURRENT: &str = "current";
 const KEY: &str = "key.pem";
@@ -201,11 +202,9 @@ impl IdentityStore {
 impl Step {
     fn execute(self) -> Result<(), StoreError> {
         match self {
-            Self::CreateDirectory(path) => {
-                os::create_private_directory(&path).map_err(io_error("create", &path))
-            }
-            Self::Write(path, bytes) => os::write_private(&path, &bytes).map_err(io_error("write", &path)),
-            Self::SyncDirectory(path) => os::sync_directory(&path).map_err(io_error("sync", &path)),
+            Self::CreateDirectory(path) => private::create_dir(&path).map_err(io_error("create", &path)),
+            Self::Write(path, bytes) => private::create_file(&path, &bytes).map_err(io_error("write", &path)),
+            Self::SyncDirectory(path) => private::sync_dir(&path).map_err(io_error("sync", &path)),
             Self::Rename(from, to) => fs::rename(from, &to).map_err(io_error("replace", &to)),
             Self::RemoveDirectory(path) => fs::remove_dir_all(&path).map_err(io_error("remove", &path)),
         }

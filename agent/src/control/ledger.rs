@@ -7,14 +7,13 @@
 //! ```
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use towpath_adapter_api::{Cache, CacheError};
 use towpath_record::{LaneId, SourceId};
 use towpath_resource::desired::Desired;
+use towpath_segment::private;
 
 const SLED_CACHE_BYTES: u64 = 2 << 20;
 const FLUSH_EVERY_MS: u64 = 1_000;
@@ -58,7 +57,7 @@ impl Ledger {
     /// Neither the old nor a new ledger can be opened.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, LedgerError> {
         let path = state_dir.join("ledger");
-        make_private_dir(&path)?;
+        make_dir(&path)?;
         let db = match open_store(&path) {
             Ok(db) => db,
             Err(
@@ -67,7 +66,7 @@ impl Ledger {
                 let aside = set_aside(&path)?;
                 tracing::warn!(ledger = %path.display(), kept_as = %aside.display(),
                     "the ledger could not be read; it was set aside and is rebuilt from the region log");
-                make_private_dir(&path)?;
+                make_dir(&path)?;
                 open_store(&path).map_err(|source| LedgerError::Store { path: path.clone(), source })?
             }
             Err(source) => return Err(LedgerError::Store { path, source }),
@@ -97,7 +96,11 @@ impl Ledger {
     pub(crate) fn keep_desired(&self, desired: &Desired) -> Result<(), LedgerError> {
         let path = self.desired_path();
         let bytes = serde_json::to_vec_pretty(desired).expect("a desired state is always JSON");
-        replace_file(&path, &bytes).map_err(|source| LedgerError::Io { path, doing: "replace it", source })
+        private::replace_file(&path, &bytes).map_err(|source| LedgerError::Io {
+            path,
+            doing: "replace it",
+            source,
+        })
     }
 
     /// The cache of a source.
@@ -215,8 +218,8 @@ fn open_store(path: &Path) -> Result<sled::Db, sled::Error> {
         .open()
 }
 
-pub(crate) fn make_private_dir(path: &Path) -> Result<(), LedgerError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| LedgerError::Io {
+fn make_dir(path: &Path) -> Result<(), LedgerError> {
+    private::create_dir(path).map_err(|source| LedgerError::Io {
         path: path.to_owned(),
         doing: "create the directory",
         source,
@@ -232,18 +235,6 @@ fn set_aside(path: &Path) -> Result<PathBuf, LedgerError> {
         source,
     })?;
     Ok(aside)
-}
-
-/// Replaces a file so that after a crash either the old or the new content is there. Only its owner may read it.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&partial, path)?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Trust and control: how this machine becomes an agent and stays one.
 
-mod os;
 mod pem;
 pub mod server_address;
 pub mod token;

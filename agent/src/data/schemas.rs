@@ -6,14 +6,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use towpath_record::{SchemaHash, StreamSchema, dead_letter};
-
-use crate::control::ledger::replace_file;
+use towpath_segment::private;
 
 /// A schema cannot be stored.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +35,7 @@ impl SchemaStore {
     pub(crate) fn open(state_dir: &Path) -> Result<Self, SchemaStoreError> {
         let dir = state_dir.join("schemas");
         let fault = |source| SchemaStoreError { path: dir.clone(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(fault)?;
+        private::create_dir(&dir).map_err(fault)?;
         let mut known = BTreeMap::new();
         for entry in fs::read_dir(&dir).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
@@ -57,7 +55,7 @@ impl SchemaStore {
             return Ok(());
         }
         let path = self.dir.join(format!("{}.json", schema.hash()));
-        tokio::task::block_in_place(|| replace_file(&path, schema.canonical()))
+        tokio::task::block_in_place(|| private::replace_file(&path, schema.canonical()))
             .map_err(|source| SchemaStoreError { path, source })?;
         self.known.lock().insert(schema.hash(), schema.clone());
         Ok(())

@@ -1,7 +1,6 @@
 //! The log as its users see it: a handle to the writing thread, and readers.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,7 +11,7 @@ use towpath_record::{
     LaneId, Link, LogId, LogOffset, Mark, RegionName, SchemaHash, SealedFrame, SourceId, StreamName,
     StreamSchema, dead_letter,
 };
-use towpath_segment::{Config, DiskStorage, LogView, LostRange, Recovery, SegmentLog};
+use towpath_segment::{Config, DiskStorage, LogView, LostRange, Recovery, SegmentLog, private};
 
 use crate::book::Book;
 use crate::chain::LaneState;
@@ -82,7 +81,11 @@ impl RegionLog {
     /// Another process has it, it is another region's, or the disk refuses. Damaged segments are no error: they
     /// are set aside and reported.
     pub fn open(dir: &Path, config: &LogConfig) -> Result<(Self, Recovered), LogError> {
-        make_private_dir(dir)?;
+        private::create_dir(dir).map_err(|source| LogError::Io {
+            path: dir.to_owned(),
+            doing: "create the directory",
+            source,
+        })?;
         let mut terms = Terms::read(dir, &config.region)?;
         let book = Book::open(&dir.join("book"))?;
         let segments = Config { segment_bytes: config.segment_bytes, ..Config::default() };
@@ -375,10 +378,4 @@ fn catch_up(shared: &mut Shared, log: &SegmentLog<DiskStorage>, from: LogOffset)
             Err(ReadError::Disk(fault)) => return Err(LogError::Read(fault.into())),
         }
     }
-}
-
-fn make_private_dir(dir: &Path) -> Result<(), LogError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| LogError::Io { path: dir.to_owned(), doing: "create the directory", source })
 }

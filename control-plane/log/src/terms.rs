@@ -5,12 +5,11 @@
 //! now, and nobody passes over a new frame that took the offset of a lost one.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use towpath_record::{LogId, LogOffset, RegionName};
+use towpath_segment::private;
 
 use crate::error::LogError;
 
@@ -59,7 +58,11 @@ impl Terms {
         self.terms.drain(..too_many);
         let path = dir.join(FILE);
         let bytes = serde_json::to_vec(self).expect("identities are always JSON");
-        write_private(&path, &bytes).map_err(|source| LogError::Io { path, doing: "write it", source })
+        private::replace_file(&path, &bytes).map_err(|source| LogError::Io {
+            path,
+            doing: "write it",
+            source,
+        })
     }
 
     /// The identity of now.
@@ -73,16 +76,6 @@ impl Terms {
         let end = self.terms.get(term + 1).map(|next| LogOffset(next.from.0 - 1));
         Some(end.map_or(offset, |end| offset.min(end)))
     }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&partial, path)?;
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Trust and control: who an agent is, and how it comes in.
 
 pub mod clock;
-pub(crate) mod os;
+mod os;
 pub mod identity;
 pub mod request;
 pub mod ca;

@@ -7,8 +7,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ConnectionId, ConnectionIdGenerator};
-
-use crate::control::os;
+use towpath_segment::private;
 
 const FILE: &str = "link-reset.key";
 const KEY_BYTES: usize = 32;
@@ -34,7 +33,8 @@ impl ResetKey {
                 let mut key = [0; KEY_BYTES];
                 let random = getrandom::fill(&mut key);
                 ensure!(random.is_ok(), "no random bytes are to be had");
-                os::write_private(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
+                private::replace_file(&path, &key)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
                 Ok(Self(key))
             }
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -66,6 +66,7 @@ pub mod batch;
 mod group_commit;
 mod journal;
 pub mod power;
+pub mod private;
 
 pub use disk::DiskStorage;
 pub use error::{AppendError, LostRange, OpenError, ReadError, StorageFault};

@@ -27,6 +27,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "towpath-control",
         &[
             "towpath-record",
+            "towpath-segment",
             "towpath-log",
             "towpath-catalog",
             "towpath-session",
@@ -41,6 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
 
 const AGENT: &[&str] = &[
     "towpath-record",
+    "towpath-segment",
     "towpath-spool",
     "towpath-session",
     "towpath-proto",

@@ -19,12 +19,12 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use towpath_segment::private;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::super::identity::TrustDomain;
-use super::super::os;
 use super::error::{crypto_error, io_error};
 use super::{CLOCK_SKEW, CaError, CertificateAuthority, DAY, common_name, random_serial};
 
@@ -38,7 +38,7 @@ impl CertificateAuthority {
     /// # Errors
     /// The files cannot be read or written, are damaged, incomplete, or of another trust domain.
     pub fn open_or_create(dir: &Path, trust_domain: TrustDomain, now: SystemTime) -> Result<Self, CaError> {
-        os::create_private_directory(dir).map_err(io_error("create", dir))?;
+        private::create_dir(dir).map_err(io_error("create", dir))?;
         let (key_path, certificate_path) = (dir.join(KEY_FILE), dir.join(CERTIFICATE_FILE));
         let certificate_is_there =
             certificate_path.try_exists().map_err(io_error("read", &certificate_path))?;
@@ -49,7 +49,7 @@ impl CertificateAuthority {
         };
         if !certificate_is_there {
             let certificate = self_signed(&key, &trust_domain, now)?;
-            os::write_private(&certificate_path, certificate.pem().as_bytes())
+            private::replace_file(&certificate_path, certificate.pem().as_bytes())
                 .map_err(io_error("write", &certificate_path))?;
         }
         Self::open(&certificate_path, key, trust_domain, now)
@@ -89,7 +89,7 @@ fn read_key(path: &Path) -> Result<Option<KeyPair>, CaError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io_error("read", path)(source)),
     };
-    if os::tighten(path).map_err(io_error("protect", path))? {
+    if private::tighten(path).map_err(io_error("protect", path))? {
         tracing::warn!(path = %path.display(), "other users could read the CA key; they no longer can");
     }
     KeyPair::from_pem(&pem)
@@ -100,7 +100,7 @@ fn read_key(path: &Path) -> Result<Option<KeyPair>, CaError> {
 fn create_key(path: &Path) -> Result<KeyPair, CaError> {
     let key = KeyPair::generate().map_err(crypto_error("the CA key"))?;
     let pem = Zeroizing::new(key.serialize_pem());
-    os::write_private(path, pem.as_bytes()).map_err(io_error("write", path))?;
+    private::replace_file(path, pem.as_bytes()).map_err(io_error("write", path))?;
     Ok(key)
 }
 

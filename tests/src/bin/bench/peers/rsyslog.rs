@@ -76,7 +76,7 @@ module(load="omrelp")
 input(type="imfile" file="{folder}/drop/*.log" tag="bench" ruleset="forward")
 ruleset(name="forward" queue.type="Disk" queue.filename="queue" queue.spoolDirectory="{folder}/sender"
         queue.maxDiskSpace="8g" queue.maxFileSize="64m" queue.dequeueBatchSize="1024") {{
-  action(type="omrelp" target="127.0.0.1" port="{port}" {tls})
+  action(type="omrelp" windowSize="4096" target="127.0.0.1" port="{port}" {tls})
 }}
 "#
     )
