@@ -19,6 +19,15 @@ pub enum SpoolError {
         #[source]
         cause: std::sync::Arc<std::io::Error>,
     },
+    /// The directory of a lane that nobody uses any more could not be removed.
+    #[error("the lane directory `{}` cannot be removed; nothing needs it, remove it by hand", dir.display())]
+    Remove {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::sync::Arc<std::io::Error>,
+    },
     /// One lane's directory could not be opened.
     #[error("the lane directory `{}` cannot be opened", dir.display())]
     Open {

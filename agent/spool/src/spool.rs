@@ -52,6 +52,19 @@ impl Spool {
         let names = lane_names(dir).map_err(prepare)?;
         Self::open_on(DiskStorage, dir, &names, config)
     }
+
+    /// Removes a lane that nobody uses any more, with everything that it holds.
+    ///
+    /// # Errors
+    /// Its directory cannot be opened or removed.
+    pub async fn remove_lane(&self, lane: &LaneId) -> Result<(), SpoolError> {
+        let queue = self.lane(lane)?;
+        queue.reset().await?;
+        self.lanes.lock().remove(lane);
+        drop(queue);
+        let dir = self.dir.join(lane.to_string());
+        std::fs::remove_dir_all(&dir).map_err(|cause| SpoolError::Remove { dir, cause: Arc::new(cause) })
+    }
 }
 
 impl<S: Storage> Spool<S> {

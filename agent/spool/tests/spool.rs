@@ -182,6 +182,21 @@ async fn a_reset_lane_begins_anew_under_another_epoch() {
 }
 
 #[tokio::test]
+async fn a_removed_lane_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), roomy());
+    for number in [1, 2] {
+        let frames = chain(&lane(number), 1, 1_000);
+        spool.lane(&lane(number)).unwrap().append(frames[0].clone()).await.unwrap();
+    }
+    spool.remove_lane(&lane(1)).await.unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [std::ffi::OsString::from(lane(2).to_string())]);
+    assert_eq!(spool.lanes().len(), 1);
+}
+
+#[tokio::test]
 async fn a_reset_does_not_wait_for_a_frame_that_waits_for_room() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path(), small());

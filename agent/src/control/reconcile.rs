@@ -172,10 +172,8 @@ impl Reconciler {
     /// so it is still at the source.
     async fn forget(&self, source: &DesiredSource) {
         let lane = LaneId { source: source.id, region: source.region.clone() };
-        if let Ok(queue) = self.tools.spool.lane(&lane)
-            && let Err(error) = queue.reset().await
-        {
-            tracing::warn!(source = %source.name, %error, "the spool of a deleted source was not emptied");
+        if let Err(error) = self.tools.spool.remove_lane(&lane).await {
+            tracing::warn!(source = %source.name, %error, "the spool of a deleted source was not removed");
         }
         if let Err(error) = self.tools.ledger.forget(source.id) {
             tracing::warn!(source = %source.name, %error, "the ledger of a deleted source was not removed");

@@ -35,7 +35,7 @@ use crate::control::status::{Board, trouble_of, waiting};
 use crate::link::{LaneEvent, LaneHandle, LinkHandle, SpooledFrames};
 
 /// Emissions that wait between a source and capture.
-const EMISSIONS: usize = 4;
+const EMISSIONS: usize = 1;
 
 /// What every lane of an agent works with.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::epoch_of_now;
 use crate::link::SessionHandle;
 
 /// Frames of one session that are offered to the log together, in bytes. The log gathers across sessions.
-const OFFER_BYTES: usize = 8 << 20;
+const OFFER_BYTES: usize = 16 << 20;
 /// How long a session waits before it offers again what the log could not take.
 const PAUSE: Duration = Duration::from_millis(500);
 

@@ -19,6 +19,9 @@ const MAX_STREAMS: u32 = 1_100;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 /// What may be under way on one connection, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// What the system shall hold of datagrams that wait to be read, in bytes: what does not fit is lost, and a sender that
+/// loses slows down.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// The session's heartbeats are faster; this catches peers that vanish in the handshake.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,6 +56,9 @@ pub(crate) fn bind(
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_TIMEOUT)?));
     config.transport_config(Arc::new(transport)).migration(true);
     socket.set_nonblocking(true)?;
+    // The system may allow less than asked for, or nothing: then it stays with its own choice.
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER_BYTES);
     let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
     endpoint.cid_generator(|| Box::new(RandomIds));
     Ok(Endpoint::new(endpoint, Some(config), socket, Arc::new(TokioRuntime))?)

@@ -34,7 +34,7 @@ pub const MAX_SCHEMAS: usize = 4_096;
 
 /// How much of a lane's frames may be under way without acknowledgement, in bytes. A single frame that is larger
 /// travels alone.
-pub const LANE_WINDOW_BYTES: u64 = 8 << 20;
+pub const LANE_WINDOW_BYTES: u64 = 32 << 20;
 
 /// How much of a route's frames may be under way without being consumed, in bytes. A single frame that is larger
 /// travels alone.
@@ -50,7 +50,7 @@ pub(crate) const FRAMES_AHEAD: usize = 4;
 pub(crate) const FRAMES_UNWRITTEN: usize = 2;
 
 /// How much of all lanes' frames an agent holds in memory on their way to the transport, in bytes.
-pub const AGENT_AHEAD_BYTES: u64 = 16 << 20;
+pub const AGENT_AHEAD_BYTES: u64 = 8 << 20;
 
 /// Most frames that an agent fetches from its spool at the same time.
 pub const AGENT_FETCHES: usize = 4;

@@ -34,7 +34,9 @@ impl Agent {
             .arguments(["run", "--metrics", &format!("127.0.0.1:{metrics_port}"), "--state"])
             .arguments([&state])
             .arguments(&plan.agent_arguments)
-            .environment("TOWPATH_LOG", &plan.log);
+            .environment("TOWPATH_LOG", &plan.log)
+            // As in its packages.
+            .environment("MALLOC_ARENA_MAX", "1");
         launch.environment.extend(plan.agent_environment.iter().cloned());
         Ok(Self {
             name: name.to_owned(),

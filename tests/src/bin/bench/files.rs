@@ -176,7 +176,12 @@ impl FilesSubject {
         let fleet = ours.lock().await;
         let (drop, out) = (fleet.add_source(&name, shape, &stream, &[]).await?, fleet.fleet.join(&name));
         if to == Goal::Sink {
-            let config = json!({ "path": out, "format": "json_lines", "roll": { "bytes": "64MiB", "every": "200ms" } });
+            // As what it was read, one row on a line.
+            let roll = json!({ "bytes": "64MiB", "every": "200ms" });
+            let mut config = json!({ "path": out, "format": shape.name(), "roll": roll });
+            if shape == Shape::Csv {
+                config["csv"] = json!({ "header": false });
+            }
             fleet.add_route(&name, "file", config, &stream).await?;
         }
         std::mem::drop(fleet);
