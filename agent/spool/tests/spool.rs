@@ -190,8 +190,7 @@ async fn a_removed_lane_leaves_nothing_behind() {
         spool.lane(&lane(number)).unwrap().append(frames[0].clone()).await.unwrap();
     }
     spool.remove_lane(&lane(1)).await.unwrap();
-    let left: Vec<_> =
-        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [std::ffi::OsString::from(lane(2).to_string())]);
     assert_eq!(spool.lanes().len(), 1);
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::{Router, routing};
-use towpath_resource::api::FleetStatus;
+use towpath_resource::api::{AgentStatus, FleetStatus, LogStatus, RouteStatus, SourceStatus};
 use towpath_resource::observed::Condition;
 
 use super::state::ApiState;
@@ -42,74 +42,10 @@ async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
 /// The fleet's metrics. Names of resources and regions need no escaping.
 fn rendered(fleet: &FleetStatus) -> String {
     let mut page = Page::default();
-    for agent in &fleet.agents {
-        let labels = format!("agent=\"{}\"", agent.name);
-        page.gauge(
-            "towpath_agent_connected",
-            "Whether the agent is connected.",
-            &labels,
-            f64::from(u8::from(agent.connected)),
-        );
-        page.gauge(
-            "towpath_agent_spool_bytes",
-            "Bytes of the agent's spool.",
-            &labels,
-            agent.spool.bytes as f64,
-        );
-        page.gauge(
-            "towpath_agent_spool_max_bytes",
-            "Bytes the spool may take.",
-            &labels,
-            agent.spool.max_bytes as f64,
-        );
-    }
-    for source in &fleet.sources {
-        let labels = format!("source=\"{}\",agent=\"{}\"", source.name, source.agent);
-        page.up("towpath_source_up", "Whether the source runs.", &labels, source.condition);
-        page.flow("towpath_source", "durable in the region's log", &labels, &source.logged);
-        page.lag("towpath_source", "the region's log is behind the source", &labels, &source.lag);
-        page.counter(
-            "towpath_source_dead_letters_total",
-            "Rows that could not become records.",
-            &labels,
-            source.dead_letters,
-        );
-    }
-    for log in &fleet.logs {
-        let labels = format!("region=\"{}\"", log.region);
-        page.gauge(
-            "towpath_log_disk_bytes",
-            "Bytes of the region's log on disk.",
-            &labels,
-            log.disk_bytes as f64,
-        );
-        page.counter(
-            "towpath_log_lost_frames_total",
-            "Frames that the log has acknowledged and lost, as agents proved since it was opened.",
-            &labels,
-            log.lost_frames,
-        );
-        page.gauge(
-            "towpath_log_next_offset",
-            "The number of the log's next frame.",
-            &labels,
-            log.next_offset.0 as f64,
-        );
-        page.flow("towpath_log", "durable in the region's log", &labels, &log.logged);
-    }
-    for route in &fleet.routes {
-        let labels = format!("route=\"{}\",sink=\"{}\"", route.name, route.sink);
-        page.up("towpath_route_up", "Whether the route delivers.", &labels, route.condition);
-        page.flow("towpath_route", "durable in the sink", &labels, &route.delivered);
-        page.lag("towpath_route", "the sink is behind the region's log", &labels, &route.lag);
-        page.gauge(
-            "towpath_route_dead_letters",
-            "Refused rows that wait.",
-            &labels,
-            route.dead_letters as f64,
-        );
-        page.gauge("towpath_route_failures", "Failures in a row.", &labels, f64::from(route.failures));
-    }
+    fleet.agents.iter().for_each(|agent| page.agent(agent));
+    fleet.sources.iter().for_each(|source| page.source(source));
+    fleet.logs.iter().for_each(|log| page.log(log));
+    fleet.routes.iter().for_each(|route| page.route(route));
     page.text()
 }
 
@@ -125,6 +61,78 @@ struct Metric {
 }
 
 impl Page {
+    fn agent(&mut self, agent: &AgentStatus) {
+        let labels = format!("agent=\"{}\"", agent.name);
+        self.gauge(
+            "towpath_agent_connected",
+            "Whether the agent is connected.",
+            &labels,
+            f64::from(u8::from(agent.connected)),
+        );
+        self.gauge(
+            "towpath_agent_spool_bytes",
+            "Bytes of the agent's spool.",
+            &labels,
+            agent.spool.bytes as f64,
+        );
+        self.gauge(
+            "towpath_agent_spool_max_bytes",
+            "Bytes the spool may take.",
+            &labels,
+            agent.spool.max_bytes as f64,
+        );
+    }
+
+    fn source(&mut self, source: &SourceStatus) {
+        let labels = format!("source=\"{}\",agent=\"{}\"", source.name, source.agent);
+        self.up("towpath_source_up", "Whether the source runs.", &labels, source.condition);
+        self.flow("towpath_source", "durable in the region's log", &labels, &source.logged);
+        self.lag("towpath_source", "the region's log is behind the source", &labels, &source.lag);
+        self.counter(
+            "towpath_source_dead_letters_total",
+            "Rows that could not become records.",
+            &labels,
+            source.dead_letters,
+        );
+    }
+
+    fn log(&mut self, log: &LogStatus) {
+        let labels = format!("region=\"{}\"", log.region);
+        self.gauge(
+            "towpath_log_disk_bytes",
+            "Bytes of the region's log on disk.",
+            &labels,
+            log.disk_bytes as f64,
+        );
+        self.counter(
+            "towpath_log_lost_frames_total",
+            "Frames that the log has acknowledged and lost, as agents proved since it was opened.",
+            &labels,
+            log.lost_frames,
+        );
+        self.gauge(
+            "towpath_log_next_offset",
+            "The number of the log's next frame.",
+            &labels,
+            log.next_offset.0 as f64,
+        );
+        self.flow("towpath_log", "durable in the region's log", &labels, &log.logged);
+    }
+
+    fn route(&mut self, route: &RouteStatus) {
+        let labels = format!("route=\"{}\",sink=\"{}\"", route.name, route.sink);
+        self.up("towpath_route_up", "Whether the route delivers.", &labels, route.condition);
+        self.flow("towpath_route", "durable in the sink", &labels, &route.delivered);
+        self.lag("towpath_route", "the sink is behind the region's log", &labels, &route.lag);
+        self.gauge(
+            "towpath_route_dead_letters",
+            "Refused rows that wait.",
+            &labels,
+            route.dead_letters as f64,
+        );
+        self.gauge("towpath_route_failures", "Failures in a row.", &labels, f64::from(route.failures));
+    }
+
     fn sample(
         &mut self,
         name: &str,
