@@ -18,6 +18,9 @@ use crate::control::server_address::ServerAddress;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 /// What may be under way on one connection, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// What may be sent and not be confirmed yet, in bytes. More than the other side's socket holds is lost whenever its
+/// process is busy for a moment, and whoever loses slows down.
+const SEND_WINDOW_BYTES: u64 = 4 << 20;
 /// What the kernel is asked to buffer for the socket, in bytes. It may allow less, which costs speed only.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Streams that the cell may have open at once: one a route. Those of ended routes may not be closed yet.
@@ -163,7 +166,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
-        .send_window(u64::from(STREAM_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
         .ack_frequency_config(Some(AckFrequencyConfig::default()))
         .max_idle_timeout(Some(
             IdleTimeout::try_from(IDLE_TIMEOUT).expect("30 s fit a QUIC variable integer"),
