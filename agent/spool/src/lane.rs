@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::reader::{LaneReader, read_frame};
 
 /// Bytes of frames that a lane may have in flight to the disk. One frame may be larger.
-pub const IN_FLIGHT_BYTES: usize = 8 << 20;
+pub const IN_FLIGHT_BYTES: usize = 6 << 20;
 
 /// What a frame in flight weighs at least, so that their number is bounded, too.
 const MIN_WEIGHT_BYTES: usize = 32 << 10;

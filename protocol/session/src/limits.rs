@@ -50,7 +50,7 @@ pub(crate) const FRAMES_AHEAD: usize = 4;
 pub(crate) const FRAMES_UNWRITTEN: usize = 2;
 
 /// How much of all lanes' frames an agent holds in memory on their way to the transport, in bytes.
-pub const AGENT_AHEAD_BYTES: u64 = 8 << 20;
+pub const AGENT_AHEAD_BYTES: u64 = 4 << 20;
 
 /// Most frames that an agent fetches from its spool at the same time.
 pub const AGENT_FETCHES: usize = 4;
