@@ -13,6 +13,8 @@ pub struct Usage {
     pub peak_rss: u64,
     /// The memory it holds resident now, in bytes.
     pub rss: u64,
+    /// What of that is its own, and not pages of its executable, which the kernel can drop and read again.
+    pub anonymous: u64,
 }
 
 impl Usage {
@@ -28,6 +30,7 @@ impl Usage {
             cpu: cpu_time(&stat).with_context(|| format!("/proc/{pid}/stat is not readable: {stat}"))?,
             peak_rss: kibibytes(&status, "VmHWM:"),
             rss: kibibytes(&status, "VmRSS:"),
+            anonymous: kibibytes(&status, "RssAnon:"),
         })
     }
 
@@ -43,7 +46,7 @@ impl Usage {
     /// The later of two readings of one process. The memory of an ended process reads as nothing, so peaks are kept.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
-        Self { cpu: self.cpu.max(earlier.cpu), peak_rss: self.peak_rss.max(earlier.peak_rss), rss: self.rss }
+        Self { cpu: self.cpu.max(earlier.cpu), peak_rss: self.peak_rss.max(earlier.peak_rss), ..self }
     }
 
     /// Processor time since an earlier reading of the same process.
@@ -80,6 +83,7 @@ mod tests {
         }
         assert!(usage.cpu_since(first) >= Duration::from_millis(20), "{usage:?}");
         assert!(usage.peak_rss >= usage.rss && usage.rss > 1 << 18, "{usage:?}");
+        assert!(usage.anonymous > 0 && usage.anonymous < usage.rss, "{usage:?}");
     }
 
     #[test]

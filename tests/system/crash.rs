@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use towpath_tests::damage::last_segments;
+use towpath_tests::data::Feed;
+use towpath_tests::resources::{Documents, file_source};
 use towpath_tests::scene::{CLOUD, PLANT, Scene, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,5 +103,35 @@ async fn a_log_that_lost_its_end_goes_on_without_loss_or_repeat() -> Result<()> 
     assert!(again.is_none(), "{again}");
     let lost = scene.fleet.api().get("/v1/status").await?["logs"][0]["lost_frames"].as_u64();
     assert!(lost.is_some_and(|frames| frames > 0), "{lost:?} frames are told to be lost");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_the_spool_releases_puts_files_away_while_the_control_plane_is_down() -> Result<()> {
+    let mut scene = Scene::start(Setting::new(45)).await?;
+    let mut documents = Documents::new();
+    let sources = [("erp", [Feed::Customers, Feed::Orders]), ("wms", [Feed::Movements, Feed::Journal])];
+    for (name, feeds) in sources {
+        let mut spec = file_source(PLANT, &scene.fleet.join(format!("drop/{name}")), &feeds);
+        spec["release"] = "spool".into();
+        documents = documents.with("Source", name, &spec);
+    }
+    scene.fleet.apply(&documents).await?;
+    scene.drop_any()?;
+    assert!(scene.settle().await?.is_none());
+    scene.fleet.control.terminate()?;
+    for _ in 0..5 {
+        scene.drop_any()?;
+    }
+    scene.wait_archived().await?;
+    scene.fleet.agent(PLANT).kill()?;
+    scene.fleet.agent(PLANT).start()?;
+    scene.drop_any()?;
+    scene.wait_archived().await?;
+    scene.fleet.control.restart()?;
+    let faults = scene.settle().await?;
+    assert!(faults.is_none(), "{faults}\n{}", scene.status().await);
+    let again = scene.read_again().await?;
+    assert!(again.is_none(), "{again}");
     Ok(())
 }

@@ -33,6 +33,11 @@ pub(crate) async fn run(options: &Options) -> Result<Figures> {
         20.0,
         "MiB",
     );
+    figures.notes.push(format!(
+        "Of the resident memory, {:.1} MiB are the agent's own; the rest are pages of its executable, which the kernel \
+         drops when memory is short.",
+        rest.anonymous as f64 / (1 << 20) as f64
+    ));
     let mut starts = Vec::new();
     for _ in 0..options.runs {
         starts.push(start_to_connected(&mut ours).await?.as_secs_f64() * 1e3);
