@@ -145,7 +145,7 @@ fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, UdpSocket)> {
     let mut tries = if listen.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let tcp = TcpListener::bind(listen).with_context(|| format!("cannot listen on TCP {listen}"))?;
+        let tcp = TcpListener::bind(listen).with_context(|| format!("cannot listen on TCP {listen}; choose another address with --listen, or stop what listens there"))?;
         let address = tcp.local_addr()?;
         match UdpSocket::bind(address) {
             Ok(udp) => {
@@ -153,7 +153,7 @@ fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, UdpSocket)> {
                 return Ok((tcp, udp));
             }
             Err(_) if tries > 0 => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on UDP {address}")),
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on UDP {address}; choose another address with --listen, or stop what listens there")),
         }
     }
 }

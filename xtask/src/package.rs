@@ -38,7 +38,7 @@ const PACKAGES: [Package; 2] = [
 pub(crate) fn run(workspace: &Workspace, may_build: bool) -> Result<()> {
     install::cargo_tool(workspace, "cargo-deb")?;
     if may_build {
-        release::build(workspace)?;
+        release::build(workspace, &[])?;
     }
     for package in &PACKAGES {
         let path = build(workspace, package)?;

@@ -6,22 +6,27 @@ use crate::install;
 use crate::process::{command, run};
 use crate::workspace::Workspace;
 
+const PROGRAMS: [&str; 3] = ["towpath-control", "towpath-agent", "towpath"];
+
 /// Runs one bench or simulation against release builds of the programs.
 pub(crate) fn measure(workspace: &Workspace, kind: &str, name: &str, args: &[String]) -> Result<()> {
     install::packages(workspace)?;
-    build(workspace)?;
+    build(workspace, &[kind])?;
     start(workspace, kind, &[&[name.to_owned()], args].concat())
 }
 
 /// Runs the demo from a release build.
 pub(crate) fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
-    build(workspace)?;
+    build(workspace, &[])?;
     start(workspace, "towpath", &[&["demo".to_owned()], args].concat())
 }
 
-/// Builds every program, optimised. One selection for all that is run in release, so that nothing is built twice.
-pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    run(&mut command(&workspace.root, "cargo", &["build", "--release", "--workspace", "--bins"]))
+/// Builds the product's programs and these others, optimised. All of the workspace is selected, as everywhere, so that
+/// nothing is built a second time with other features.
+pub(crate) fn build(workspace: &Workspace, others: &[&str]) -> Result<()> {
+    let mut args = vec!["build", "--release", "--workspace"];
+    PROGRAMS.iter().chain(others).for_each(|program| args.extend(["--bin", program]));
+    run(&mut command(&workspace.root, "cargo", &args))
 }
 
 fn start(workspace: &Workspace, program: &str, args: &[String]) -> Result<()> {

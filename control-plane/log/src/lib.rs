@@ -1,7 +1,8 @@
 //! The region's append-only event log.
 //!
 //! ```text
-//! <dir>/log.json     the log's identities, one for each opening
+//! <dir>/log.json     the region that the log is of
+//! <dir>/terms        the log's identities, one for each opening
 //! <dir>/frames/      segments: one record per frame, its index is the frame's offset in the log
 //! <dir>/book/        journal: what must outlive the frames that said it
 //!                      schema/<hash>            a schema, durable before the first frame that names it

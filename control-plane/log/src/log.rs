@@ -94,7 +94,7 @@ impl RegionLog {
         if let Some(lost) = leave_out(&mut log, checkpoint)? {
             recovery.lost.push(lost);
         }
-        terms.begin(dir, LogOffset(log.next_index()))?;
+        terms.begin(LogOffset(log.next_index()))?;
         let mut shared = Shared {
             lost_frames: 0,
             lanes: book.lanes()?,

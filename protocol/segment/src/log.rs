@@ -44,6 +44,8 @@ pub struct SegmentLog<S: Storage = DiskStorage> {
     view: LogView<S>,
     active: S::File,
     poison: Option<StorageFault>,
+    /// Whether the disk may still hold what a refused append wrote and took back, behind the end of the segment.
+    taken_back: bool,
     _lock: S::Lock,
 }
 
@@ -64,7 +66,7 @@ impl<S: Storage> SegmentLog<S> {
             recover(&storage, dir, &config)?;
         let state = state_of(sealed, active_header, active_scan);
         let view = LogView::new(storage, dir, state);
-        Ok((Self { config, view, active, poison: None, _lock: lock }, report))
+        Ok((Self { config, view, active, poison: None, taken_back: false, _lock: lock }, report))
     }
 
     /// A handle for readers on other threads.
@@ -169,8 +171,9 @@ impl<S: Storage> SegmentLog<S> {
     pub fn sync(&mut self) -> Result<u64, AppendError> {
         self.check_poison()?;
         let (written, durable) = self.view.read(|s| (s.active.written, s.active.durable));
-        if written != durable {
+        if written != durable || self.taken_back {
             self.active.sync().map_err(|cause| self.poisoned("sync", cause))?;
+            self.taken_back = false;
             self.view.update(|state| state.active.durable = written);
         }
         Ok(written.next)
@@ -258,7 +261,7 @@ impl<S: Storage> SegmentLog<S> {
             active.sparse.cut(durable.end);
             state.generation += 1;
         });
-        self.poison = None;
+        (self.poison, self.taken_back) = (None, false);
         Ok(())
     }
 
@@ -318,7 +321,10 @@ impl<S: Storage> SegmentLog<S> {
         // Some of it may be written. Take it back, so that the log ends in a whole record again.
         let taken_back = self.active.truncate(start.end);
         match taken_back {
-            Ok(()) if is_no_space(&cause) => Err(AppendError::NoSpace(self.fault("append to", cause))),
+            Ok(()) if is_no_space(&cause) => {
+                self.taken_back = true;
+                Err(AppendError::NoSpace(self.fault("append to", cause)))
+            }
             _ => Err(self.poisoned("append to", cause)),
         }
     }

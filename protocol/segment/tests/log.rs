@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use towpath_segment::simulated::{Faults, SimulatedStorage};
+use towpath_segment::simulated::{Faults, SimulatedStorage, Tear};
 use towpath_segment::{
     AppendError, Config, DiskStorage, OpenError, ReadError, Reader, SegmentLog, Storage, Visibility,
 };
@@ -225,6 +225,23 @@ fn a_full_disk_takes_nothing_half_and_the_log_goes_on_when_there_is_space() {
     fill(&mut log, 60);
     let mut reader = log.reader(1);
     (1..=63).for_each(|index| assert_next(&mut reader, index));
+}
+
+#[test]
+fn what_a_full_disk_refused_does_not_come_back_behind_a_sealed_segment() {
+    for seed in 0..64 {
+        let storage = SimulatedStorage::default();
+        let (mut log, _) = SegmentLog::open(storage.clone(), Path::new("/log"), small()).unwrap();
+        fill(&mut log, 3);
+        storage.set_faults(Faults { capacity: Some(log.bytes() + 50), ..Faults::default() });
+        assert!(matches!(log.append(&[&payload(4)]), Err(AppendError::NoSpace(_))));
+        storage.set_faults(Faults::default());
+        log.roll().unwrap();
+        let found = storage.power_cut(Tear::Scatter(seed));
+        let (log, recovery) = SegmentLog::open(found, Path::new("/log"), small()).unwrap();
+        assert!(recovery.is_clean(), "seed {seed}: {recovery:?}");
+        assert_eq!(log.next_index(), 4);
+    }
 }
 
 #[test]

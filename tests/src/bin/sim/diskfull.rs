@@ -48,7 +48,8 @@ async fn fill_agent(scene: &mut Scene, rng: &mut fastrand::Rng) -> Result<()> {
     scene.fleet.control.kill()?;
     scene.fleet.small_disks()[0].fill(rng.u64(0..MOST_LEFT))?;
     drop_files(scene, rng).await?;
-    ensure!(scene.fleet.agent(PLANT).is_running(), "the agent ended when its disk was full");
+    let running = scene.fleet.agent(PLANT).is_running();
+    ensure!(running, "the agent ended when its disk was full\n{}", scene.fleet.post_mortem());
     scene.fleet.small_disks()[0].relieve()?;
     scene.fleet.control.restart()
 }
@@ -63,8 +64,8 @@ async fn fill_control_plane(scene: &mut Scene, rng: &mut fastrand::Rng) -> Resul
         scene.fleet.control.restart()?;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    ensure!(scene.fleet.control.is_running(), "the control plane ended when its disk was full");
-    ensure!(scene.fleet.agent(PLANT).is_running(), "the agent ended when the control plane's disk was full");
+    let running = scene.fleet.control.is_running() && scene.fleet.agent(PLANT).is_running();
+    ensure!(running, "a process ended when the control plane's disk was full\n{}", scene.fleet.post_mortem());
     scene.fleet.small_disks()[1].relieve()
 }
 
