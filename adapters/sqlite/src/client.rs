@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::SqliteError;
+use crate::os;
 
 /// Statements kept prepared: two for each of the streams that a route usually has.
 const PREPARED_STATEMENTS: usize = 64;
@@ -48,15 +49,8 @@ pub(crate) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Sq
     Ok(database)
 }
 
-#[cfg(unix)]
 fn sync_folder_of(path: &Path) -> Result<(), SqliteError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    let synced = os::sync_folder(folder);
     synced.map_err(|source| SqliteError::Io { path: folder.to_owned(), doing: "sync the folder", source })
-}
-
-/// Elsewhere a folder cannot be synced; the file system journals its entries itself.
-#[cfg(not(unix))]
-fn sync_folder_of(_: &Path) -> Result<(), SqliteError> {
-    Ok(())
 }

@@ -85,7 +85,7 @@ fn invalid(message: String) -> AdapterError {
 
 /// Appends the known key that an unknown one most resembles. `serde` quotes the unknown key first, then the
 /// known ones.
-fn with_nearest_key(message: &str) -> String {
+pub(crate) fn with_nearest_key(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let nearest = message.starts_with("unknown").then(|| {
         let unknown = quoted.next()?;

@@ -1,9 +1,11 @@
 //! What can go wrong at a SQLite database, and what kind of failure each is to the agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use towpath_adapter_api::{AdapterError, ErrorKind, RouteKey};
+
+use crate::source::UnfitTable;
 
 /// A failure at a database.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,15 @@ pub(crate) enum SqliteError {
     /// The table or the configuration does not fit the stream.
     #[error("{reason}")]
     Unfit { path: PathBuf, table: String, reason: String },
+    /// The database is not the one whose changes were read.
+    #[error(
+        "the database is not as the source left it: {how}. If it was restored or replaced on purpose, set \
+         `on_replaced: copy_again`; each stream is then emptied and filled again"
+    )]
+    Replaced { path: PathBuf, how: String },
+    /// What Towpath keeps in the database cannot be read.
+    #[error("{what}; remove what was installed, then start the source anew")]
+    Damaged { path: PathBuf, what: String },
     /// A call came before `open` or after an error.
     #[error("the sink is not open")]
     NotOpen { path: PathBuf },
@@ -32,10 +43,23 @@ pub(crate) enum SqliteError {
 }
 
 impl SqliteError {
+    /// A table that cannot be read.
+    pub(crate) fn unfit(path: &Path, unfit: UnfitTable) -> Self {
+        Self::Unfit { path: path.to_owned(), table: unfit.table, reason: unfit.reason }
+    }
+
+    /// Whether another process holds a lock that it will give up by itself.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Database { source, .. } => kind_of(source),
             Self::NoWal { .. } | Self::Unfit { .. } => ErrorKind::Config,
+            Self::Replaced { .. } => ErrorKind::PositionLost,
+            Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Io { .. } | Self::Fenced { .. } | Self::NotOpen { .. } | Self::Worker { .. } => {
                 ErrorKind::Unavailable
             }
@@ -49,6 +73,8 @@ impl SqliteError {
             | Self::Io { path, .. }
             | Self::NoWal { path, .. }
             | Self::Fenced { path, .. }
+            | Self::Replaced { path, .. }
+            | Self::Damaged { path, .. }
             | Self::NotOpen { path }
             | Self::Worker { path, .. } => path.display().to_string(),
         }

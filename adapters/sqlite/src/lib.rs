@@ -1,15 +1,17 @@
-//! SQLite tables as a sink.
+//! SQLite tables as a source and as a sink.
 //!
-//! A frame's rows and the delivery checkpoint are written in one transaction of one database file, so every
-//! row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table,
-//! value, sink.
+//! The sink writes a frame's rows and the delivery checkpoint in one transaction of one database file, so every
+//! row lands exactly once. Its modules follow the way of a row: configuration, connection, checkpoint, table,
+//! value, sink. The source has a folder of its own.
 
 mod config;
+mod os;
 mod client;
 mod position;
 mod table;
 mod encode;
 mod sink;
+mod source;
 mod error;
 
 pub use config::{Config, Mode};
@@ -19,7 +21,11 @@ use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
 
 /// The registration of this adapter.
 pub fn adapter() -> Adapter {
-    Adapter { kind: "sqlite", source: None, sink: Some(SinkFactory { config_schema, build }) }
+    Adapter {
+        kind: "sqlite",
+        source: Some(source::factory()),
+        sink: Some(SinkFactory { config_schema, build }),
+    }
 }
 
 fn config_schema() -> serde_json::Value {

@@ -202,7 +202,8 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
-fn quoted(name: &str) -> String {
+/// A name as SQL spells it.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
