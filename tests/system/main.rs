@@ -13,4 +13,5 @@ mod privacy;
 mod cli;
 mod observability;
 mod postgres;
+mod postgres_source;
 mod readme;
