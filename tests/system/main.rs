@@ -13,5 +13,6 @@ mod privacy;
 mod cli;
 mod observability;
 mod postgres;
-mod sqlite;
+mod postgres_source;
+mod sqlite_source;
 mod readme;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use crate::config::Config;
 use crate::error::PostgresError;
+use crate::server::Server;
 use crate::tls;
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
@@ -22,12 +22,12 @@ const SETTINGS: &str = "\
     SET client_min_messages = 'warning'";
 
 /// Connects. The connection is served by a task that ends with the client.
-pub(crate) async fn connect(config: &Config) -> Result<Client, PostgresError> {
-    let mut connection = config.connection()?;
+pub(crate) async fn connect(server: &Server) -> Result<Client, PostgresError> {
+    let mut connection = server.connection()?;
     connection.application_name("towpath").connect_timeout(CONNECTS_WITHIN).keepalives_idle(KEEPALIVE_IDLE);
-    let connected = connection.connect(tls::connector(&config.tls)?).await;
+    let connected = connection.connect(tls::connector(&server.tls)?).await;
     let (client, serve) = connected.map_err(PostgresError::server("connect"))?;
-    let address = config.address();
+    let address = server.address();
     tokio::spawn(async move {
         // Whoever uses the client learns of the failure as well.
         if let Err(error) = serve.await {

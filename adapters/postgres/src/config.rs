@@ -1,17 +1,15 @@
 //! What an admin may say about a PostgreSQL sink.
 
-use std::borrow::Cow;
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_postgres::config::{Host, SslMode};
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_record::StreamName;
 
 use crate::position::CHECKPOINT_TABLE;
+use crate::server::{Secret, Server, Tls, with_nearest_key};
+
+const OF: &str = "postgres sink configuration";
 
 /// How a PostgreSQL sink is set up. The server is named by `url`, or by `host` and its companions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -68,51 +66,6 @@ pub enum Mode {
     Append,
 }
 
-/// How the connection is protected.
-#[derive(Clone, Default, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tls {
-    /// Whether TLS is used. Default: prefer.
-    pub mode: TlsMode,
-    /// Path of a PEM file with the authorities that may sign the server's certificate. Default: those that
-    /// the operating system trusts.
-    #[schemars(with = "Option<String>")]
-    pub ca: Option<PathBuf>,
-}
-
-/// Whether TLS is used. The server's certificate is verified whenever it is.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TlsMode {
-    /// Never.
-    Disable,
-    /// If the server offers it.
-    #[default]
-    Prefer,
-    /// Always.
-    Require,
-}
-
-/// A text that is shown to nobody.
-#[derive(Clone, Debug)]
-pub struct Secret(SecretString);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(SecretString::from(String::deserialize(from)?)))
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "writeOnly": true })
-    }
-}
-
 impl Config {
     /// Reads and checks a configuration.
     ///
@@ -120,24 +73,7 @@ impl Config {
     /// A key is unknown or missing, or a value cannot work; the message names it.
     pub fn read(value: &Value) -> Result<Self, AdapterError> {
         let config = Self::deserialize(value).map_err(|e| invalid(with_nearest_key(&e.to_string())))?;
-        let parts = [
-            config.host.is_some(),
-            config.port.is_some(),
-            config.database.is_some(),
-            config.user.is_some(),
-            config.password.is_some(),
-        ];
-        match &config.url {
-            Some(_) if parts.contains(&true) => {
-                return Err(invalid(
-                    "url already names the server; leave out host, port, database, user and password",
-                ));
-            }
-            None if config.host.is_none() || config.user.is_none() => {
-                return Err(invalid("no server is named; give `url`, or `host` and `user`"));
-            }
-            _ => {}
-        }
+        config.server().check()?;
         let literal = config.table.replace("{stream}", "");
         if config.table.is_empty() || literal.contains(['{', '}']) || literal.chars().any(char::is_control) {
             let table = &config.table;
@@ -150,58 +86,26 @@ impl Config {
                 "table `{CHECKPOINT_TABLE}` is reserved for Towpath; choose another"
             )));
         }
-        config.connection()?;
         Ok(config)
     }
 
-    /// What the driver connects with.
-    pub(crate) fn connection(&self) -> Result<tokio_postgres::Config, AdapterError> {
-        let mut connection = match &self.url {
-            // The driver's errors name the option that is wrong and not its value.
-            Some(Secret(url)) => url.expose_secret().parse().map_err(|e| {
-                invalid("url is not an address of the form postgres://user:password@host:port/database")
-                    .caused_by(e)
-            })?,
-            None => tokio_postgres::Config::new(),
-        };
-        if let Some(host) = &self.host {
-            connection.host(host);
+    /// The server that it names.
+    pub(crate) fn server(&self) -> Server {
+        Server {
+            of: OF,
+            url: self.url.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            tls: self.tls.clone(),
         }
-        if let Some(port) = self.port {
-            connection.port(port);
-        }
-        if let Some(database) = &self.database {
-            connection.dbname(database);
-        }
-        if let Some(user) = &self.user {
-            connection.user(user);
-        }
-        if let Some(Secret(password)) = &self.password {
-            connection.password(password.expose_secret());
-        }
-        if connection.get_hosts().is_empty() {
-            return Err(invalid("url names no host"));
-        }
-        connection.ssl_mode(match self.tls.mode {
-            TlsMode::Disable => SslMode::Disable,
-            TlsMode::Prefer => SslMode::Prefer,
-            TlsMode::Require => SslMode::Require,
-        });
-        Ok(connection)
     }
 
     /// The database's name for messages: no user, no secret.
     pub(crate) fn address(&self) -> String {
-        let Ok(connection) = self.connection() else { return "PostgreSQL".to_owned() };
-        let host = match connection.get_hosts().first() {
-            Some(Host::Tcp(name)) => name.clone(),
-            #[cfg(unix)]
-            Some(Host::Unix(path)) => path.display().to_string(),
-            None => "?".to_owned(),
-        };
-        let port = connection.get_ports().first().copied().unwrap_or(5432);
-        let database = connection.get_dbname().or(connection.get_user()).unwrap_or("?");
-        format!("PostgreSQL {host}:{port}/{database}")
+        self.server().address()
     }
 
     /// The table that a stream is written to.
@@ -211,21 +115,7 @@ impl Config {
 }
 
 fn invalid(message: impl Into<String>) -> AdapterError {
-    AdapterError::new(ErrorKind::Config, "postgres sink configuration", message)
-}
-
-/// Appends the known key that an unknown one most resembles. `serde` quotes the unknown key first, then the
-/// known ones.
-fn with_nearest_key(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let nearest = message.starts_with("unknown").then(|| {
-        let unknown = quoted.next()?;
-        quoted.min_by_key(|known| strsim::damerau_levenshtein(unknown, known))
-    });
-    match nearest.flatten() {
-        Some(known) => format!("{message}; did you mean `{known}`?"),
-        None => message.to_owned(),
-    }
+    AdapterError::new(ErrorKind::Config, OF, message)
 }
 
 fn public() -> String {

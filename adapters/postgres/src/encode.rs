@@ -2,7 +2,8 @@
 //!
 //! A row is the number of its fields, and for each field its length and bytes, or the length -1 for NULL. The
 //! forms are those of the types' `*_recv` functions: integers and floats big-endian, dates and times counted
-//! from 2000-01-01, `jsonb` as a version byte and text.
+//! from 2000-01-01, `jsonb` as a version byte and text. The largest and the smallest date and time stand for
+//! `infinity` and `-infinity`.
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -180,16 +181,18 @@ impl<'a> Values<'a> {
             },
             Self::Bytes(array) => field(out, array.value(row)),
             Self::Date(array) => {
-                let days = array
-                    .value(row)
-                    .checked_sub(EPOCH_DAYS)
-                    .ok_or("the date is before PostgreSQL's first")?;
+                let days = match array.value(row) {
+                    infinity @ (i32::MIN | i32::MAX) => infinity,
+                    days => days.checked_sub(EPOCH_DAYS).ok_or("the date is before PostgreSQL's first")?,
+                };
                 field(out, &days.to_be_bytes());
             }
             Self::Time(array) => field(out, &array.value(row).to_be_bytes()),
             Self::Timestamp(array) => {
-                let us =
-                    array.value(row).checked_sub(EPOCH_US).ok_or("the time is before PostgreSQL's first")?;
+                let us = match array.value(row) {
+                    infinity @ (i64::MIN | i64::MAX) => infinity,
+                    us => us.checked_sub(EPOCH_US).ok_or("the time is before PostgreSQL's first")?,
+                };
                 field(out, &us.to_be_bytes());
             }
             Self::Interval(array) => put_interval(array.value(row), out)?,

@@ -3,6 +3,7 @@
 //! A server's `DETAIL` quotes row values, so it is left out of every message.
 
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 
 use towpath_adapter_api::{AdapterError, ErrorKind, RouteKey};
@@ -13,6 +14,18 @@ pub(crate) enum PostgresError {
     /// The server or the way to it failed an operation.
     #[error("cannot {doing}")]
     Server { doing: String, source: tokio_postgres::Error },
+    /// The way to the server failed in replication mode.
+    #[error("cannot {doing}")]
+    Wire { doing: String, source: std::io::Error },
+    /// The server refuses in replication mode.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// What the source needs at the server is not as it must be.
+    #[error("{message}")]
+    Unready { kind: ErrorKind, message: String },
+    /// The stream of changes says what it cannot say.
+    #[error("the stream of changes is damaged: {0}")]
+    Damaged(&'static str),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
@@ -28,6 +41,11 @@ pub(crate) enum PostgresError {
     /// The table or the configuration does not fit the stream.
     #[error("table {table}: {reason}")]
     Unfit { table: String, reason: String },
+    /// A row leaves values as they are that the table does not have.
+    #[error(
+        "table {table} has no row with the key of one that leaves values as they are; copy the source again"
+    )]
+    NothingToKeep { table: String },
     /// The checkpoint is not the one this instance read or wrote.
     #[error("the checkpoint of route {route} was changed by another writer; it will be read again")]
     Fenced { route: RouteKey },
@@ -43,24 +61,45 @@ impl PostgresError {
         move |source| Self::Server { doing, source }
     }
 
+    /// Makes a failure of a replication connection into this one.
+    pub(crate) fn wire(doing: &str) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Wire { doing: doing.to_owned(), source }
+    }
+
+    /// What is wrong at the server, and what puts it right.
+    pub(crate) fn unready(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::Unready { kind, message: message.into() }
+    }
+
     /// The failure as the agent sees it, of the database at `address`.
     pub(crate) fn at(self, address: &str) -> AdapterError {
         let message = match &self {
             Self::Server { source, .. } => format!("{self}: {}", in_words(source)),
             Self::Tls(source) => format!("{self}: {source}"),
+            Self::Wire { source, .. } => format!("{self}: {source}"),
             _ => self.to_string(),
         };
         let kind = match &self {
-            Self::Server { source, .. } => kind_of(source),
-            Self::Tls(_) | Self::Authority { .. } | Self::Unfit { .. } | Self::Encode(_) => ErrorKind::Config,
+            Self::Server { source, .. } => kind_of(source.code().map(tokio_postgres::error::SqlState::code)),
+            Self::Refused(refusal) => kind_of(Some(&refusal.code)),
+            Self::Unready { kind, .. } => *kind,
+            Self::Damaged(_) => ErrorKind::Corrupt,
+            Self::Tls(_)
+            | Self::Authority { .. }
+            | Self::Unfit { .. }
+            | Self::Encode(_)
+            | Self::NothingToKeep { .. } => ErrorKind::Config,
             Self::Config(error) => error.kind,
-            Self::Fenced { .. } | Self::NotOpen => ErrorKind::Unavailable,
+            Self::Fenced { .. } | Self::NotOpen | Self::Wire { .. } => ErrorKind::Unavailable,
         };
         AdapterError::new(kind, address, message).caused_by(self)
     }
 
     /// Why the server refuses rows for good, or `None` when the failure is not the rows'.
     pub(crate) fn refusal(&self) -> Option<String> {
+        if matches!(self, Self::NothingToKeep { .. }) {
+            return Some(self.to_string());
+        }
         let Self::Server { source, .. } = self else { return None };
         let error = source.as_db_error()?;
         let about_rows = match error.code().code() {
@@ -93,10 +132,42 @@ fn in_words(error: &tokio_postgres::Error) -> String {
     words
 }
 
+/// A server's refusal in replication mode.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    doing: String,
+    /// The SQLSTATE.
+    pub(crate) code: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    /// Reads an `ErrorResponse`: fields of a letter and a text that ends with NUL.
+    pub(crate) fn read(doing: &str, body: &[u8]) -> Self {
+        let field = |letter: u8| {
+            let mut fields = body.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+            fields
+                .find(|field| field[0] == letter)
+                .map(|field| String::from_utf8_lossy(&field[1..]).into_owned())
+        };
+        let message = field(b'M').unwrap_or_default();
+        Self { doing: doing.to_owned(), code: field(b'C').unwrap_or_default(), message, hint: field(b'H') }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { doing, code, message, hint } = self;
+        write!(f, "cannot {doing}: {message} (SQLSTATE {code})")?;
+        hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
 /// What an SQLSTATE means to the agent (PostgreSQL manual, appendix A). A failure without one happened on the
 /// way.
-fn kind_of(error: &tokio_postgres::Error) -> ErrorKind {
-    let Some(code) = error.code().map(tokio_postgres::error::SqlState::code) else {
+fn kind_of(code: Option<&str>) -> ErrorKind {
+    let Some(code) = code.filter(|code| code.len() == 5) else {
         return ErrorKind::Unavailable;
     };
     match code {

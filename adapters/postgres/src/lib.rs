@@ -1,9 +1,10 @@
-//! PostgreSQL tables as a sink.
+//! PostgreSQL tables as a source and as a sink.
 //!
-//! A frame's rows travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so
+//! The source copies what is there and follows every change by logical replication. In the sink, a frame's rows travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so
 //! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
-//! table, value, the plan of a batch, copy, sink.
+//! table, value, the plan of a batch, copy, sink; `source` has its own.
 
+mod server;
 mod config;
 mod tls;
 mod client;
@@ -12,18 +13,26 @@ mod table;
 mod numeric;
 mod encode;
 mod plan;
+mod unchanged;
 mod copy;
 mod sink;
+mod source;
 mod error;
 
-pub use config::{Config, Mode, Secret, Tls, TlsMode};
+pub use config::{Config, Mode};
+pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
+pub use source::{NumericMode, SnapshotMode, SourceConfig};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
 
-/// The registration of this adapter.
+/// PostgreSQL tables as a source and as a sink.
 pub fn adapter() -> Adapter {
-    Adapter { kind: "postgres", source: None, sink: Some(SinkFactory { config_schema, build }) }
+    Adapter {
+        kind: "postgres",
+        source: Some(source::factory()),
+        sink: Some(SinkFactory { config_schema, build }),
+    }
 }
 
 fn config_schema() -> serde_json::Value {

@@ -14,13 +14,15 @@ use towpath_adapter_api::{
     AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink,
 };
 use towpath_record::schema::RESERVED_COLUMNS;
+use towpath_record::unchanged::{self, Settled};
 use towpath_record::{Op, SchemaHash, StreamName};
 
 use crate::config::Config;
 use crate::encode::EncodedRows;
 use crate::error::PostgresError;
 use crate::plan::Plan;
-use crate::table::{Keyed, Stage, Target};
+use crate::table::{Keyed, Stage, Target, is_keyed};
+use crate::unchanged::{grouped, resolve};
 use crate::{client, copy, position};
 
 /// Writes a route's rows into tables of one PostgreSQL schema.
@@ -48,6 +50,8 @@ struct Frame {
     rows: EncodedRows,
     /// In upsert mode.
     keys: Option<EncodedRows>,
+    /// For each row the columns that it leaves as they are; empty if no row does.
+    unchanged: Vec<Vec<usize>>,
 }
 
 impl PostgresSink {
@@ -93,7 +97,7 @@ impl Sink for PostgresSink {
 
 impl Session {
     async fn open(config: Config, route: RouteKey) -> Result<Self, PostgresError> {
-        let client = client::connect(&config).await?;
+        let client = client::connect(&config.server()).await?;
         position::create(&client, &config).await?;
         let committed = position::read(&client, &config, &route).await?;
         Ok(Self { config, client, route, committed, in_transaction: false, targets: HashMap::new() })
@@ -125,6 +129,24 @@ impl Session {
     }
 
     async fn apply(&mut self, delivery: &Delivery) -> Result<Vec<Rejection>, PostgresError> {
+        // Only a sink that replaces rows can leave a value as it is; one that adds rows keeps what the source told.
+        let settled = match is_keyed(&self.config, &delivery.schema) {
+            Ok(true) => unchanged::settle(&delivery.schema, &delivery.batch),
+            _ => None,
+        };
+        match settled {
+            Some(Settled { schema, batch, unchanged }) => {
+                self.apply_settled(&Delivery { schema, batch, ..delivery.clone() }, unchanged).await
+            }
+            None => self.apply_settled(delivery, Vec::new()).await,
+        }
+    }
+
+    async fn apply_settled(
+        &mut self,
+        delivery: &Delivery,
+        mut unchanged: Vec<Vec<usize>>,
+    ) -> Result<Vec<Rejection>, PostgresError> {
         self.begin().await?;
         let id = (delivery.stream.clone(), delivery.schema.hash());
         if !self.targets.contains_key(&id) {
@@ -133,7 +155,13 @@ impl Session {
             self.targets.insert(id.clone(), target);
         }
         let target = &self.targets[&id];
-        let frame = Frame::encode(&delivery.batch, target.keyed.as_ref()).map_err(PostgresError::Encode)?;
+        let batch = match &target.keyed {
+            Some(keyed) => {
+                resolve(&delivery.batch, &keyed.key, &mut unchanged).map_err(PostgresError::Encode)?
+            }
+            None => delivery.batch.clone(),
+        };
+        let frame = Frame::encode(&batch, target.keyed.as_ref(), unchanged).map_err(PostgresError::Encode)?;
         let (accepted, mut rejections) = frame.sort_out(delivery.batch.num_rows());
         self.write(target, &frame, &accepted, &mut rejections).await?;
         rejections.sort_by_key(|rejection| rejection.row);
@@ -189,10 +217,32 @@ impl Session {
             self.execute(&keyed.delete, target).await?;
             self.clear(target).await?;
         }
-        if !plan.writes.is_empty() {
-            self.insert(target, &frame.rows, &plan.writes).await?;
+        for (kept, rows) in grouped(&plan.writes, &frame.unchanged) {
+            match keyed.update_but_for(kept) {
+                _ if kept.is_empty() => self.insert(target, &frame.rows, &rows).await?,
+                Some(update) => self.update(target, frame, &rows, &update).await?,
+                None => {}
+            }
         }
         Ok(())
+    }
+
+    /// Writes rows that leave some values as they are.
+    async fn update(
+        &self,
+        target: &Target,
+        frame: &Frame,
+        rows: &[usize],
+        update: &str,
+    ) -> Result<(), PostgresError> {
+        self.copy(&target.copy, target, &frame.rows, rows).await?;
+        let doing = || PostgresError::server(format!("write rows to table {}", target.table));
+        let found = self.client.execute(update, &[]).await.map_err(doing())?;
+        self.clear(target).await?;
+        match usize::try_from(found) == Ok(rows.len()) {
+            true => Ok(()),
+            false => Err(PostgresError::NothingToKeep { table: target.table.clone() }),
+        }
     }
 
     async fn insert(
@@ -238,7 +288,11 @@ impl Session {
 }
 
 impl Frame {
-    fn encode(batch: &RecordBatch, keyed: Option<&Keyed>) -> Result<Self, arrow_schema::ArrowError> {
+    fn encode(
+        batch: &RecordBatch,
+        keyed: Option<&Keyed>,
+        unchanged: Vec<Vec<usize>>,
+    ) -> Result<Self, arrow_schema::ArrowError> {
         let columns: Vec<_> = (RESERVED_COLUMNS..batch.num_columns()).collect();
         let keys = keyed.map(|keyed| {
             let key: Vec<_> = keyed.key.iter().map(|column| column + RESERVED_COLUMNS).collect();
@@ -252,6 +306,7 @@ impl Frame {
             ops: ops.iter().map(|code| Op::from_code(*code)).collect(),
             rows: EncodedRows::new(batch, &columns)?,
             keys: keys.transpose()?,
+            unchanged,
         })
     }
 

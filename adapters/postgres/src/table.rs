@@ -42,6 +42,24 @@ pub(crate) struct Keyed {
     /// Deletes the rows whose keys are in the stage.
     pub(crate) delete: Statement,
     pub(crate) delete_all: Statement,
+    /// The column's name, the value it is assigned, and whether it is of the key: what an update of some columns
+    /// is made of.
+    assignments: Vec<(String, String, bool)>,
+    place: String,
+    stage: String,
+}
+
+impl Keyed {
+    /// Updates the rows in the stage but for the columns `kept`; `None` if nothing is left to be written.
+    pub(crate) fn update_but_for(&self, kept: &[usize]) -> Option<String> {
+        let written = self.assignments.iter().enumerate().filter(|(i, (.., key))| !key && !kept.contains(i));
+        let written: Vec<_> = written.map(|(_, (name, value, _))| format!("{name} = {value}")).collect();
+        let keys = self.assignments.iter().filter(|(.., key)| *key);
+        let matches: Vec<_> = keys.map(|(name, value, _)| format!("t.{name} = {value}")).collect();
+        let (place, stage, matches) = (&self.place, &self.stage, matches.join(" AND "));
+        (!written.is_empty())
+            .then(|| format!("UPDATE {place} t SET {} FROM {stage} s WHERE {matches}", written.join(", ")))
+    }
 }
 
 /// A column as the database has it.
@@ -142,8 +160,14 @@ impl Way<'_> {
             .map(|c| format!("t.{} = {}", quoted(&c.name), assigned(c, self.existing.get(&c.name))))
             .collect();
         let (keys, matches) = (list(self.key.iter()), matches.join(" AND "));
+        let assignment = |(index, c): (usize, &Column)| {
+            (quoted(&c.name), assigned(c, self.existing.get(&c.name)), key.contains(&index))
+        };
         Ok(Keyed {
-            key,
+            assignments: columns.iter().enumerate().map(assignment).collect(),
+            place: place.to_owned(),
+            stage: stage.to_owned(),
+            key: key.clone(),
             copy_keys: self.prepare(&format!("COPY {stage} ({keys}) FROM STDIN (FORMAT binary)")).await?,
             delete: self.prepare(&format!("DELETE FROM {place} t USING {stage} s WHERE {matches}")).await?,
             delete_all: self.prepare(&format!("DELETE FROM {place}")).await?,
@@ -151,7 +175,7 @@ impl Way<'_> {
     }
 }
 
-fn is_keyed(config: &Config, schema: &StreamSchema) -> Result<bool, String> {
+pub(crate) fn is_keyed(config: &Config, schema: &StreamSchema) -> Result<bool, String> {
     match config.mode {
         None => Ok(!schema.key().is_empty()),
         Some(Mode::Append) => Ok(false),

@@ -7,16 +7,19 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{Tls, TlsMode};
 use crate::error::PostgresError;
+use crate::server::{Tls, TlsMode};
 
-/// The TLS side of a connection.
+/// The TLS side of the driver's connections.
 pub(crate) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, PostgresError> {
+    client_config(tls).map(MakeRustlsConnect::new)
+}
+
+/// What every connection is protected with.
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, PostgresError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config =
-        config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?).with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?).with_no_client_auth())
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, PostgresError> {

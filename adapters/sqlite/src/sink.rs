@@ -14,12 +14,13 @@ use towpath_adapter_api::{
     AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink,
 };
 use towpath_record::schema::RESERVED_COLUMNS;
+use towpath_record::unchanged::{self, Settled};
 use towpath_record::{Op, SchemaHash, StreamName};
 
 use crate::config::Config;
 use crate::encode::{Values, formattable};
 use crate::error::{SqliteError, refusal};
-use crate::table::{Delete, Target};
+use crate::table::{Delete, Target, Update, is_keyed};
 use crate::{client, position};
 
 /// Writes a route's rows into tables of one SQLite database.
@@ -116,6 +117,24 @@ impl Session {
 
     fn apply(&mut self, delivery: &Delivery) -> Result<Vec<Rejection>, SqliteError> {
         self.begin()?;
+        // Only a sink that replaces rows can leave a value as it is; one that adds rows keeps what the source told.
+        let settled = match is_keyed(&self.config, &delivery.schema) {
+            true => unchanged::settle(&delivery.schema, &delivery.batch),
+            false => None,
+        };
+        match settled {
+            Some(Settled { schema, batch, unchanged }) => {
+                self.apply_settled(&Delivery { schema, batch, ..delivery.clone() }, &unchanged)
+            }
+            None => self.apply_settled(delivery, &[]),
+        }
+    }
+
+    fn apply_settled(
+        &mut self,
+        delivery: &Delivery,
+        unchanged: &[Vec<usize>],
+    ) -> Result<Vec<Rejection>, SqliteError> {
         let id = (delivery.stream.clone(), delivery.schema.hash());
         if !self.targets.contains_key(&id) {
             let table = self.config.table_of(&delivery.stream);
@@ -123,11 +142,16 @@ impl Session {
             self.targets.insert(id.clone(), target);
         }
         let target = &self.targets[&id];
-        self.write(target, delivery)
+        self.write(target, delivery, unchanged)
             .map_err(|e| self.fault(&format!("write rows to table {:?}", target.table), e))
     }
 
-    fn write(&self, target: &Target, delivery: &Delivery) -> rusqlite::Result<Vec<Rejection>> {
+    fn write(
+        &self,
+        target: &Target,
+        delivery: &Delivery,
+        unchanged: &[Vec<usize>],
+    ) -> rusqlite::Result<Vec<Rejection>> {
         let unformattable = |error: ArrowError| rusqlite::Error::ToSqlConversionFailure(error.into());
         let batch = formattable(&delivery.batch).map_err(unformattable)?;
         let named = batch.schema_ref().fields().iter().zip(batch.columns());
@@ -146,7 +170,14 @@ impl Session {
         };
         let mut rejections = Vec::new();
         for (row, &code) in (0u32..).zip(batch.column(0).as_primitive::<UInt8Type>().values()) {
-            match writer.apply(code, row as usize, &mut columns) {
+            let kept = unchanged.get(row as usize).filter(|kept| !kept.is_empty());
+            let applied = match (kept, Op::from_code(code)) {
+                (Some(kept), Some(Op::Update)) => {
+                    self.update(target, delivery, kept, row as usize, &mut columns)
+                }
+                _ => writer.apply(code, row as usize, &mut columns),
+            };
+            match applied {
                 Ok(()) => {}
                 Err(RowError::Refused(reason)) => rejections.push(Rejection { row, reason }),
                 Err(RowError::Failed(error)) => match refusal(&error) {
@@ -159,6 +190,28 @@ impl Session {
             }
         }
         Ok(rejections)
+    }
+
+    /// Writes a row but for the columns that keep their values.
+    fn update(
+        &self,
+        target: &Target,
+        delivery: &Delivery,
+        kept: &[usize],
+        row: usize,
+        columns: &mut [Values<'_>],
+    ) -> Result<(), RowError> {
+        let Some(update) = Update::of(&target.table, &delivery.schema, kept) else { return Ok(()) };
+        check_key(&update.key, columns, row)?;
+        let mut statement = self.database.prepare_cached(&update.sql).map_err(RowError::Failed)?;
+        execute(&mut statement, columns, update.parameters, row)?;
+        match self.database.changes() {
+            0 => Err(RowError::Refused(
+                "the row leaves values as they are, and the table has no row with its key; copy the source again"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn commit(&mut self, checkpoint: Checkpoint) -> Result<(), SqliteError> {

@@ -60,6 +60,41 @@ impl Target {
     }
 }
 
+/// How a row is written but for some of its columns.
+pub(crate) struct Update {
+    pub(crate) sql: String,
+    /// The columns that its parameters are, as indices into the schema's columns.
+    pub(crate) parameters: Vec<usize>,
+    /// The key columns, likewise.
+    pub(crate) key: Vec<usize>,
+}
+
+impl Update {
+    /// Writes every column but those of the key and the `kept` ones; `None` if none is left.
+    pub(crate) fn of(table: &str, schema: &StreamSchema, kept: &[usize]) -> Option<Self> {
+        let columns = schema.columns();
+        let key: Vec<_> = (0..columns.len()).filter(|i| schema.key().contains(&columns[*i].name)).collect();
+        let written = (0..columns.len()).filter(|i| !key.contains(i) && !kept.contains(i));
+        let mut parameters: Vec<_> = written.collect();
+        let assigned =
+            |(place, column): (usize, &usize)| format!("{} = ?{}", quoted(&columns[*column].name), place + 1);
+        let values: Vec<_> = parameters.iter().enumerate().map(assigned).collect();
+        if values.is_empty() {
+            return None;
+        }
+        parameters.extend(&key);
+        let conditions: Vec<_> = parameters.iter().enumerate().skip(values.len()).map(assigned).collect();
+        let sql =
+            format!("UPDATE {} SET {} WHERE {}", quoted(table), values.join(", "), conditions.join(" AND "));
+        Some(Self { sql, parameters, key })
+    }
+}
+
+/// Whether a stream's rows are told apart by a key.
+pub(crate) fn is_keyed(config: &Config, schema: &StreamSchema) -> bool {
+    config.mode != Some(Mode::Append) && !schema.key().is_empty()
+}
+
 impl Delete {
     fn from_key(table: &str, schema: &StreamSchema) -> Self {
         let conditions: Vec<_> = schema

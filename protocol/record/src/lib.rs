@@ -9,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod column;
 pub mod schema;
+pub mod unchanged;
 pub mod position;
 pub mod frame;
 pub mod dead_letter;

@@ -20,6 +20,9 @@ pub const OP_COLUMN: &str = "_op";
 pub const TS_COLUMN: &str = "_ts";
 /// Name of the reserved column with the source's transaction, where it has one.
 pub const TX_COLUMN: &str = "_tx";
+/// Name of the column, where a stream has it, that lists the columns whose values the source did not send because
+/// they did not change: a list of text. Such values are null in their own columns.
+pub const UNCHANGED_COLUMN: &str = "_unchanged";
 /// How many reserved columns lead every record batch.
 pub const RESERVED_COLUMNS: usize = 3;
 

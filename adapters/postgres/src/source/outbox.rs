@@ -1,0 +1,315 @@
+//! Gathers rows into emissions, and knows where the source may resume after each.
+//!
+//! What is gathered is handed over when the next row does not fit or belongs to another stream, and when nothing
+//! more is here. So the last row of a transaction is always still in hand when its end comes, and the emission
+//! that holds it says that the transaction is complete.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt8Array};
+use bytes::Bytes;
+use towpath_adapter_api::{Emission, Output, Rows, Stopped};
+use towpath_record::dead_letter::DeadLetter;
+use towpath_record::{Op, StreamName};
+
+use super::cell::{Cell, Cells};
+use super::config::SourceConfig;
+use super::message::Value;
+use super::position::SourcePosition;
+use super::table::{Misfit, Table};
+
+/// The largest row that is handed over. A frame must hold it, sealed and with its neighbours.
+pub(crate) const MAX_ROW_BYTES: usize = 8 << 20;
+/// A longer key is not kept in a position.
+const MAX_KEY_BYTES: usize = 4 << 10;
+/// What a row takes beside its cells.
+const ROW_BYTES: usize = 16;
+
+/// A row on its way out.
+pub(crate) struct Row {
+    pub(crate) op: Op,
+    /// In microseconds since 1970-01-01 UTC.
+    pub(crate) at_us: i64,
+    pub(crate) xid: Option<u32>,
+    pub(crate) values: Vec<Value>,
+}
+
+/// Gathers rows and hands them over.
+pub(crate) struct Outbox {
+    output: Output,
+    /// The stream that mere progress is reported on.
+    progress: StreamName,
+    rows: usize,
+    bytes: usize,
+    open: Option<Open>,
+    /// Where the source may resume after what is in hand.
+    pub(crate) position: SourcePosition,
+    /// The key of the last row that was copied.
+    pub(crate) copied_key: Option<Vec<Bytes>>,
+    /// Whether the transaction of what is in hand goes on.
+    pub(crate) continues: bool,
+    emitted_at: Instant,
+    emitted_lsn: u64,
+}
+
+enum Open {
+    Rows(Box<Batch>),
+    Letters(StreamName, Vec<DeadLetter>),
+}
+
+struct Batch {
+    table: Arc<Table>,
+    ops: Vec<u8>,
+    times: Vec<i64>,
+    transactions: StringBuilder,
+    unchanged: ListBuilder<StringBuilder>,
+    columns: Vec<Cells>,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        output: Output,
+        progress: StreamName,
+        config: &SourceConfig,
+        position: SourcePosition,
+    ) -> Self {
+        let bytes = usize::try_from(config.batch_bytes.0).unwrap_or(usize::MAX);
+        let rows = config.batch_rows;
+        let emitted_lsn = position.lsn;
+        Self {
+            output,
+            progress,
+            rows,
+            bytes,
+            open: None,
+            position,
+            copied_key: None,
+            continues: false,
+            emitted_at: Instant::now(),
+            emitted_lsn,
+        }
+    }
+
+    /// Takes in the rows of one change, which stay together. One that does not fit its stream becomes a dead letter.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn add(&mut self, table: &Arc<Table>, rows: Vec<Row>) -> Result<(), Stopped> {
+        let fits = match &self.open {
+            Some(Open::Rows(batch)) => {
+                let same = Arc::ptr_eq(&batch.table, table)
+                    || (batch.table.schema == table.schema && batch.table.stream == table.stream);
+                same && batch.ops.len() + rows.len() <= self.rows && batch.bytes < self.bytes
+            }
+            Some(Open::Letters(..)) => false,
+            None => true,
+        };
+        if !fits {
+            self.flush().await?;
+        }
+        for row in rows {
+            let (op, values) = (row.op, row.values);
+            match cells(table, op, &values) {
+                Ok((cells, unchanged)) => {
+                    // A letter before it in the same change was handed over first.
+                    if !matches!(self.open, Some(Open::Rows(_))) {
+                        self.flush().await?;
+                        self.open = Some(Open::Rows(Box::new(Batch::new(table.clone()))));
+                    }
+                    if let Some(Open::Rows(batch)) = &mut self.open {
+                        batch.push(op, row.at_us, row.xid, cells, &unchanged);
+                    }
+                }
+                Err(misfit) => self.refuse(table, misfit, &values).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn refuse(&mut self, table: &Table, misfit: Misfit, values: &[Value]) -> Result<(), Stopped> {
+        let mut raw = Vec::new();
+        for value in values {
+            match value {
+                Value::Text(text) => raw.extend_from_slice(&text[..text.len().min(MAX_KEY_BYTES)]),
+                Value::Null | Value::Unchanged => {}
+            }
+            raw.push(b'\t');
+        }
+        self.add_letter(table, misfit, &raw).await
+    }
+
+    /// Takes in a change that has no place in its stream.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn add_letter(
+        &mut self,
+        table: &Table,
+        misfit: Misfit,
+        raw: &[u8],
+    ) -> Result<(), Stopped> {
+        let (raw, raw_truncated) = DeadLetter::clip(raw);
+        let Misfit { column, reason } = misfit;
+        let resource = format!("table {}", table.name);
+        let letter = DeadLetter { resource, line: 0, column, reason, raw, raw_truncated };
+        if let Some(Open::Letters(stream, letters)) = &mut self.open
+            && *stream == table.stream
+            && letters.len() < self.rows
+        {
+            letters.push(letter);
+            return Ok(());
+        }
+        self.flush().await?;
+        self.open = Some(Open::Letters(table.stream.clone(), vec![letter]));
+        Ok(())
+    }
+
+    /// Hands over what is in hand, if anything is.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn flush(&mut self) -> Result<(), Stopped> {
+        let (stream, rows) = match self.open.take() {
+            None => return Ok(()),
+            Some(Open::Rows(batch)) => {
+                let schema = batch.table.schema.clone();
+                (batch.table.stream.clone(), Rows::Records { schema, batch: batch.finish() })
+            }
+            Some(Open::Letters(stream, letters)) => (stream, Rows::DeadLetters(letters)),
+        };
+        self.emit(stream, rows).await
+    }
+
+    /// Hands over what is in hand and, if that is nothing, the position alone.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn progress(&mut self) -> Result<(), Stopped> {
+        match self.open {
+            Some(_) => self.flush().await,
+            None => self.emit(self.progress.clone(), Rows::Progress).await,
+        }
+    }
+
+    /// Whether the position moved and was told to nobody for so long.
+    pub(crate) fn is_silent_for(&self, span: Duration) -> bool {
+        self.position.lsn > self.emitted_lsn && self.emitted_at.elapsed() >= span
+    }
+
+    async fn emit(&mut self, stream: StreamName, rows: Rows) -> Result<(), Stopped> {
+        self.note_copied_key();
+        (self.emitted_at, self.emitted_lsn) = (Instant::now(), self.position.lsn);
+        let position = self.position.write();
+        let transaction_continues = self.continues;
+        self.output.emit(Emission { stream, rows, position, marks: Vec::new(), transaction_continues }).await
+    }
+
+    fn note_copied_key(&mut self) {
+        let Some(key) = self.copied_key.take() else { return };
+        let Some(part) = self.position.runs.last_mut().and_then(|run| run.part.as_mut()) else { return };
+        let texts = key.iter().map(|text| str::from_utf8(text).map(str::to_owned));
+        part.key = match key.iter().map(Bytes::len).sum::<usize>() {
+            0..=MAX_KEY_BYTES => texts.collect::<Result<_, _>>().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+    }
+}
+
+/// A row's cells, if it fits.
+fn cells(table: &Table, op: Op, values: &[Value]) -> Result<(Vec<Cell>, Vec<usize>), Misfit> {
+    if op == Op::Truncate {
+        return Ok((table.columns.iter().map(|_| Cell::Null).collect(), Vec::new()));
+    }
+    let (cells, unchanged) = table.cells(values)?;
+    let bytes: usize = cells.iter().map(Cell::bytes).sum();
+    if bytes > MAX_ROW_BYTES {
+        let reason = format!("the row has {bytes} bytes; a record holds at most {MAX_ROW_BYTES}");
+        return Err(Misfit { column: None, reason });
+    }
+    Ok((cells, unchanged))
+}
+
+impl Batch {
+    fn new(table: Arc<Table>) -> Self {
+        Self {
+            ops: Vec::new(),
+            times: Vec::new(),
+            transactions: StringBuilder::new(),
+            unchanged: ListBuilder::new(StringBuilder::new()),
+            columns: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            bytes: 0,
+            table,
+        }
+    }
+
+    fn push(&mut self, op: Op, at_us: i64, xid: Option<u32>, cells: Vec<Cell>, unchanged: &[usize]) {
+        self.ops.push(op.code());
+        self.times.push(at_us);
+        self.transactions.append_option(xid.map(|xid| xid.to_string()));
+        for index in unchanged {
+            self.unchanged.values().append_value(&self.table.columns[*index].name);
+        }
+        self.unchanged.append(!unchanged.is_empty());
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            self.bytes += cell.bytes();
+            column.push(cell);
+        }
+        self.bytes += ROW_BYTES;
+    }
+
+    fn finish(mut self) -> RecordBatch {
+        let times = TimestampMicrosecondArray::from(self.times).with_timezone("UTC");
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(UInt8Array::from(self.ops)), Arc::new(times), Arc::new(self.transactions.finish())];
+        if self.table.tells_unchanged {
+            columns.push(Arc::new(self.unchanged.finish()));
+        }
+        columns.extend(self.columns.iter_mut().map(Cells::finish));
+        RecordBatch::try_new(self.table.schema.arrow().clone(), columns)
+            .expect("each column was built for its field of the same table")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use towpath_adapter_api::SourceDriver;
+
+    use super::super::table::tests::table;
+    use super::*;
+
+    fn row(id: &'static str) -> Row {
+        let values = vec![Value::Text(Bytes::from_static(id.as_bytes())), Value::Unchanged];
+        Row { op: Op::Update, at_us: 0, xid: Some(7), values }
+    }
+
+    #[tokio::test]
+    async fn the_last_row_of_a_transaction_says_that_it_is_complete() {
+        let (output, _releases, mut driver) = SourceDriver::channels(9);
+        let config = SourceConfig::read(&json!({ "url": "postgres://u@h/d", "batch_rows": 2 })).unwrap();
+        let progress = StreamName::new("p").unwrap();
+        let mut outbox = Outbox::new(output, progress, &config, SourcePosition::default());
+        let table = Arc::new(table(b'd'));
+        for (change, id) in (1..).zip(["1", "2", "x", "3"]) {
+            outbox.add(&table, vec![row(id)]).await.unwrap();
+            outbox.position.move_to(5, change);
+            outbox.continues = true;
+        }
+        outbox.position.move_to(9, 0);
+        outbox.continues = false;
+        outbox.flush().await.unwrap();
+        let mut seen = Vec::new();
+        while let Ok(emission) = driver.emissions.try_recv() {
+            let position = SourcePosition::read(&emission.position).unwrap().unwrap();
+            let rows = match emission.rows {
+                Rows::Records { batch, .. } => batch.num_rows(),
+                Rows::DeadLetters(_) | Rows::Progress => 0,
+            };
+            seen.push((rows, position.lsn, position.changes, emission.transaction_continues));
+        }
+        assert_eq!(seen, [(2, 5, 2, true), (0, 5, 3, true), (1, 9, 0, false)]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Sees that the server is ready for logical replication: settings, privileges, publication, slot. What is missing
+//! is made, or named with the SQL that makes it.
+
+use tokio_postgres::Client;
+use towpath_adapter_api::ErrorKind;
+
+use super::config::{SourceConfig, Wanted};
+use super::lsn::Lsn;
+use crate::error::PostgresError;
+use crate::table::quoted;
+
+/// The slot and the publication of a source.
+pub(crate) struct Names {
+    pub(crate) slot: String,
+    pub(crate) publication: String,
+}
+
+/// A table that could be published.
+struct Candidate {
+    name: String,
+    place: String,
+    /// Whether updates and deletes can say which row they are of.
+    identified: bool,
+}
+
+/// Refuses a server whose settings or privileges do not allow replication.
+///
+/// # Errors
+/// The message names the setting or the privilege, and the SQL that sets it.
+pub(crate) async fn check_server(client: &Client) -> Result<(), PostgresError> {
+    const SQL: &str = "SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user::text, \
+         pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user";
+    let row =
+        client.query_one(SQL, &[]).await.map_err(PostgresError::server("look at the server's settings"))?;
+    let (level, may_replicate, user): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
+    if level != "logical" {
+        let message = format!(
+            "wal_level is `{level}`, and changes can be read only with `logical`; run \
+             ALTER SYSTEM SET wal_level = 'logical'; and restart the server"
+        );
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    if !may_replicate {
+        let message =
+            format!("user `{user}` may not replicate; run ALTER ROLE {} REPLICATION;", quoted(&user));
+        return Err(PostgresError::unready(ErrorKind::Permission, message));
+    }
+    if row.get(3) {
+        let message =
+            "the server is a standby, which cannot tell running transactions apart; name the primary";
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    Ok(())
+}
+
+/// Finds the publication, or makes one of the wanted tables.
+///
+/// # Errors
+/// It is missing and may not or cannot be made; the message has the SQL.
+pub(crate) async fn publication(
+    client: &Client,
+    config: &SourceConfig,
+    wanted: &Wanted,
+    name: &str,
+) -> Result<(), PostgresError> {
+    let found = client.query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1", &[&name]).await;
+    if found.map_err(PostgresError::server("look for the publication"))?.is_some() {
+        return Ok(());
+    }
+    let tables = candidates(client, wanted).await?;
+    let (tables, nameless): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| table.identified);
+    for Candidate { name, place, .. } in &nameless {
+        // To publish it would make the server refuse every update and delete of it.
+        tracing::warn!(
+            table = name,
+            "a table without primary key is left out; to read it, run \
+             ALTER TABLE {place} REPLICA IDENTITY FULL; and add it to the publication"
+        );
+    }
+    if tables.is_empty() {
+        let message = "no table with a primary key or a replica identity matches `tables`; correct the patterns, or \
+             create the publication yourself";
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    let places: Vec<_> = tables.iter().map(|table| &*table.place).collect();
+    let sql = format!(
+        "CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true);",
+        quoted(name),
+        places.join(", ")
+    );
+    if !config.create {
+        let message = format!("publication `{name}` does not exist; run {sql} or set `create: true`");
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    client.batch_execute(&sql).await.map_err(|error| match error.code() {
+        Some(code) if code.code() == "42501" => {
+            let message =
+                format!("the publication cannot be made by this user; let the tables' owner run {sql}");
+            PostgresError::unready(ErrorKind::Permission, message)
+        }
+        _ => PostgresError::server(format!("create publication {name}"))(error),
+    })
+}
+
+async fn candidates(client: &Client, wanted: &Wanted) -> Result<Vec<Candidate>, PostgresError> {
+    const SQL: &str = "SELECT n.nspname::text, c.relname::text, c.relreplident IN ('f', 'i') OR \
+         (c.relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition \
+         AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1, 2";
+    let rows = client.query(SQL, &[]).await.map_err(PostgresError::server("list the tables"))?;
+    let candidate = |row: tokio_postgres::Row| {
+        let (schema, table): (String, String) = (row.get(0), row.get(1));
+        let place = format!("{}.{}", quoted(&schema), quoted(&table));
+        Candidate { name: format!("{schema}.{table}"), place, identified: row.get(2) }
+    };
+    Ok(rows.into_iter().map(candidate).filter(|table| wanted.has(&table.name)).collect())
+}
+
+/// Finds the slot, or makes it, and returns from where on it has the changes. `resumes_at` is where the source
+/// goes on, if it ran before.
+///
+/// # Errors
+/// The slot is missing or lost, or its changes begin after that place.
+pub(crate) async fn slot(
+    client: &Client,
+    config: &SourceConfig,
+    name: &str,
+    resumes_at: Option<u64>,
+) -> Result<Lsn, PostgresError> {
+    const SQL: &str = "SELECT coalesce(plugin, slot_type)::text, database IS NOT DISTINCT FROM current_database(), \
+         wal_status IS NOT DISTINCT FROM 'lost', confirmed_flush_lsn::text FROM pg_replication_slots \
+         WHERE slot_name = $1";
+    let row = client.query_opt(SQL, &[&name]).await.map_err(PostgresError::server("look for the slot"))?;
+    let anew = "the changes since then are gone; delete the source and apply it under another name, which copies anew";
+    let lost = |what: String| Err(PostgresError::unready(ErrorKind::PositionLost, format!("{what}; {anew}")));
+    let Some(row) = row else {
+        return match resumes_at {
+            Some(_) => lost(format!("replication slot `{name}`, which this source read from, was dropped")),
+            None => create_slot(client, config, name).await,
+        };
+    };
+    let (plugin, here, is_lost): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    if plugin != "pgoutput" || !here {
+        let message = format!(
+            "replication slot `{name}` is of another database or of plugin `{plugin}`; set `slot` to another name"
+        );
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    if is_lost {
+        return lost(format!(
+            "replication slot `{name}` was given up by the server, whose `max_slot_wal_keep_size` it exceeded; run \
+             SELECT pg_drop_replication_slot('{name}'); and raise that setting"
+        ));
+    }
+    let begins: Option<String> = row.get(3);
+    let begins = begins.as_deref().and_then(Lsn::parse);
+    let begins = begins.ok_or(PostgresError::Damaged("the slot's place in the log cannot be read"))?;
+    if resumes_at.is_some_and(|lsn| lsn < begins.0) {
+        let needed = Lsn(resumes_at.unwrap_or_default());
+        return lost(format!(
+            "replication slot `{name}` was advanced to {begins} by another reader; {needed} is needed"
+        ));
+    }
+    Ok(begins)
+}
+
+async fn create_slot(client: &Client, config: &SourceConfig, name: &str) -> Result<Lsn, PostgresError> {
+    let sql = format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput');");
+    if !config.create {
+        let message = format!("replication slot `{name}` does not exist; run {sql} or set `create: true`");
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    let made = "SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')";
+    let made = client.query_one(made, &[&name]).await.map_err(|error| match error.code() {
+        Some(code) if code.code() == "53400" => {
+            let message = "every replication slot is in use; raise `max_replication_slots` and restart the server, or \
+                 drop one that nobody reads: SELECT slot_name, active FROM pg_replication_slots;";
+            PostgresError::unready(ErrorKind::Unavailable, message)
+        }
+        _ => PostgresError::server(format!("create replication slot {name}"))(error),
+    })?;
+    Lsn::parse(made.get(0)).ok_or(PostgresError::Damaged("the slot's place in the log cannot be read"))
+}
