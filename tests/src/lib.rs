@@ -16,6 +16,7 @@ pub mod api;
 pub mod proxy;
 pub mod small_disk;
 pub mod damage;
+pub mod folder;
 pub mod fleet;
 pub mod resources;
 pub mod data;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use towpath_tests::damage::last_segments;
 use towpath_tests::data::Feed;
+use towpath_tests::fleet::PATIENCE;
+use towpath_tests::folder;
 use towpath_tests::resources::{Documents, file_source};
 use towpath_tests::scene::{CLOUD, PLANT, Scene, Setting};
+use towpath_tests::wait::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_process_is_killed_while_files_flow_and_no_row_is_lost_or_doubled() -> Result<()> {
@@ -109,14 +112,7 @@ async fn a_log_that_lost_its_end_goes_on_without_loss_or_repeat() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_the_spool_releases_puts_files_away_while_the_control_plane_is_down() -> Result<()> {
     let mut scene = Scene::start(Setting::new(45)).await?;
-    let mut documents = Documents::new();
-    let sources = [("erp", [Feed::Customers, Feed::Orders]), ("wms", [Feed::Movements, Feed::Journal])];
-    for (name, feeds) in sources {
-        let mut spec = file_source(PLANT, &scene.fleet.join(format!("drop/{name}")), &feeds);
-        spec["release"] = "spool".into();
-        documents = documents.with("Source", name, &spec);
-    }
-    scene.fleet.apply(&documents).await?;
+    release_when(&scene, "spool").await?;
     scene.drop_any()?;
     assert!(scene.settle().await?.is_none());
     scene.fleet.control.terminate()?;
@@ -134,4 +130,51 @@ async fn a_source_that_the_spool_releases_puts_files_away_while_the_control_plan
     let again = scene.read_again().await?;
     assert!(again.is_none(), "{again}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_spool_holds_is_not_dropped_when_another_took_the_lane_over() -> Result<()> {
+    let mut scene = Scene::start(Setting::new(46)).await?;
+    release_when(&scene, "spool").await?;
+    scene.drop_of(Feed::Customers)?;
+    scene.drop_of(Feed::Movements)?;
+    assert!(scene.settle().await?.is_none());
+    scene.fleet.control.terminate()?;
+    scene.drop_of(Feed::Customers)?;
+    scene.drop_of(Feed::Movements)?;
+    scene.wait_archived().await?;
+    let kept = scene.fleet.join("kept");
+    let plant = scene.fleet.agent(PLANT);
+    plant.kill()?;
+    std::fs::rename(plant.state(), &kept)?;
+    std::fs::create_dir(plant.state())?;
+    folder::copy(&kept.join("identity"), &plant.state().join("identity"))?;
+    scene.fleet.control.restart()?;
+    scene.fleet.agent(PLANT).start()?;
+    scene.drop_of(Feed::Orders)?;
+    scene.wait_archived().await?;
+    let plant = scene.fleet.agent(PLANT);
+    plant.kill()?;
+    std::fs::remove_dir_all(plant.state())?;
+    std::fs::rename(&kept, plant.state())?;
+    plant.start()?;
+    let told = wait_until("the source tells what is at stake", PATIENCE, async || {
+        let status = scene.fleet.api().get("/v1/status").await?.to_string();
+        Ok(status.contains("`release: log` gives them up").then_some(()))
+    });
+    told.await.with_context(|| scene.fleet.post_mortem())?;
+    release_when(&scene, "log").await?;
+    scene.drop_of(Feed::Orders)?;
+    scene.wait_archived().await
+}
+
+async fn release_when(scene: &Scene, release: &str) -> Result<()> {
+    let mut documents = Documents::new();
+    let sources = [("erp", [Feed::Customers, Feed::Orders]), ("wms", [Feed::Movements, Feed::Journal])];
+    for (name, feeds) in sources {
+        let mut spec = file_source(PLANT, &scene.fleet.join(format!("drop/{name}")), &feeds);
+        spec["release"] = release.into();
+        documents = documents.with("Source", name, &spec);
+    }
+    scene.fleet.apply(&documents).await
 }

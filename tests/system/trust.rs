@@ -83,7 +83,10 @@ async fn a_copied_identity_fences_the_first_and_rows_still_arrive_once() -> Resu
     // The copy runs on another disk, as a restored backup of the machine would.
     let plan = Plan::default();
     let mut copy = Agent::new("copy", scene.fleet.binaries(), scene.fleet.path(), &plan)?;
-    copy_folder(&scene.fleet.agent(PLANT).state().join("identity"), &copy.state().join("identity"))?;
+    towpath_tests::folder::copy(
+        &scene.fleet.agent(PLANT).state().join("identity"),
+        &copy.state().join("identity"),
+    )?;
     copy.start()?;
     wait_until("the copy is linked", PATIENCE, async || {
         let metrics = copy.metrics().await;
@@ -95,12 +98,5 @@ async fn a_copied_identity_fences_the_first_and_rows_still_arrive_once() -> Resu
     scene.drop_of(Feed::Orders)?;
     let faults = scene.settle().await?;
     assert!(faults.is_none(), "{faults}\n{}", scene.status().await);
-    Ok(())
-}
-
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(to.parent().context("a state folder has a parent")?)?;
-    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status()?;
-    anyhow::ensure!(copied.success(), "cannot copy {}", from.display());
     Ok(())
 }

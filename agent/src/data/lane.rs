@@ -69,6 +69,17 @@ pub(crate) enum LaneError {
     /// The log does not go on where the spool does.
     #[error("the lane begins anew from where the region log ends: {0}")]
     Broken(String),
+    /// Beginning anew would drop what the source cannot give again.
+    #[error(
+        "the region log does not go on where the spool does, and the source was released from the spool's frames {first} \
+         to {last} already, so they are nowhere else; `release: log` gives them up and begins anew"
+    )]
+    OnlyHere {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// The agent is stopping.
     #[error("the agent is stopping")]
     Stopped,
@@ -119,6 +130,7 @@ fn reaction(error: LaneError) -> (Reaction, AdapterError) {
         LaneError::Source(error) => error,
         LaneError::Stopped => AdapterError::new(ErrorKind::Stopped, "agent", "it is stopping"),
         LaneError::Seal(error) => AdapterError::new(ErrorKind::Config, "capture", error.to_string()),
+        held @ LaneError::OnlyHere { .. } => AdapterError::new(ErrorKind::Config, "spool", held.to_string()),
         other => AdapterError::new(ErrorKind::Unavailable, "spool", other.to_string()),
     };
     (error.kind.reaction().0, error)
@@ -200,9 +212,14 @@ async fn begin(
         if let Some(damage) = queue.damage() {
             tracing::warn!(source = %source.name, %damage, "the spool is filled again from the source");
         }
+        if let Some((first, last)) = only_here(tools, source, queue)? {
+            return Err(LaneError::OnlyHere { first, last });
+        }
         queue.reset().await?;
         let mut port = open(!built);
         let grant = granted(tools, source, &mut port).await?;
+        // Of the new chain, the source is released from nothing yet.
+        tools.ledger.set_released(queue.lane(), grant.last.map_or(0, |link| link.seq))?;
         let chain = Chain::new(grant.lane, grant.epoch, grant.last);
         let resume = Resume { position: grant.position, rebuild: grant.marks };
         return Ok((Start { chain, resume, acknowledged: 0 }, port));
@@ -217,6 +234,21 @@ async fn begin(
         resume.rebuild = Some(grant.marks.unwrap_or_default());
     }
     Ok((Start { chain, resume, acknowledged }, port))
+}
+
+/// The frames of the spool that the source was released from, on the trust that the spool keeps them.
+fn only_here(
+    tools: &LaneTools,
+    source: &DesiredSource,
+    queue: &LaneQueue,
+) -> Result<Option<(u64, u64)>, LaneError> {
+    if source.release != ReleaseWhen::Spool || queue.damage().is_some() {
+        return Ok(None);
+    }
+    let released = tools.ledger.released(queue.lane())?;
+    let (oldest, newest) = (queue.tail()?, queue.head());
+    let held = oldest.zip(newest).map(|(oldest, newest)| (oldest.link.seq, newest.link.seq.min(released)));
+    Ok(held.filter(|(first, last)| first <= last))
 }
 
 async fn granted(

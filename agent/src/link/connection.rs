@@ -63,7 +63,7 @@ pub(super) enum Input {
     RouteBegan { binding: u32, stream: quinn::RecvStream },
     Delivery { binding: u32, offset: LogOffset, frame: SealedFrame },
     Written { opening: u32 },
-    Surveyed { lane: LaneId, chain: Result<Option<Chain>, FramesError> },
+    Surveyed { lane: LaneId, survey: u64, chain: Result<Option<Chain>, FramesError> },
     Spooled { lane: LaneId, newest: u64 },
     Fetched { opening: u32, frame: Result<SealedFrame, FramesError> },
     Schema { hash: SchemaHash, canonical: Option<Bytes> },
@@ -95,6 +95,7 @@ pub(super) async fn drive(
         watches: BTreeMap::new(),
         routes: BTreeMap::new(),
         schemas: BTreeMap::new(),
+        surveys: 0,
         closed: None,
     };
     let lanes: Vec<LaneId> = driver.state.lanes.keys().cloned().collect();
@@ -147,6 +148,8 @@ struct Driver<'a> {
     routes: BTreeMap<u32, Route>,
     /// The schemas that the cell said.
     schemas: BTreeMap<SchemaHash, StreamSchema>,
+    /// How many surveys of lanes were begun.
+    surveys: u64,
     closed: Option<Closed>,
 }
 
@@ -170,7 +173,7 @@ impl Driver<'_> {
                 self.machine.handle_delivery(now, binding, offset, frame);
             }
             Input::Written { opening } => self.machine.handle_written(now, opening),
-            Input::Surveyed { lane, chain } => self.surveyed(&lane, chain),
+            Input::Surveyed { lane, survey, chain } => self.surveyed(&lane, survey, chain),
             Input::Spooled { lane, newest } => self.machine.handle_spooled(now, &lane, newest),
             Input::Fetched { opening, frame } => match frame {
                 Ok(frame) => self.machine.handle_frame(now, opening, frame),
@@ -208,18 +211,25 @@ impl Driver<'_> {
 
     /// Finds out what is held of a lane, to open it.
     fn survey(&mut self, lane: &LaneId) {
-        let Some(entry) = self.state.lanes.get(lane).filter(|entry| !entry.broken) else { return };
-        let (frames, behind) = (entry.frames.clone(), entry.behind);
+        let Some(entry) = self.state.lanes.get_mut(lane).filter(|entry| !entry.broken) else { return };
+        self.surveys += 1;
+        entry.survey = self.surveys;
+        let (frames, behind, number) = (entry.frames.clone(), entry.behind, entry.survey);
         let (inputs, lane) = (self.inputs.clone(), lane.clone());
         tokio::spawn(async move {
             let chain = survey(&*frames, behind).await;
             // A connection that is over opens no lanes.
-            let _ = inputs.send(Input::Surveyed { lane, chain }).await;
+            let _ = inputs.send(Input::Surveyed { lane, survey: number, chain }).await;
         });
     }
 
-    fn surveyed(&mut self, lane: &LaneId, chain: Result<Option<Chain>, FramesError>) {
+    fn surveyed(&mut self, lane: &LaneId, survey: u64, chain: Result<Option<Chain>, FramesError>) {
         let Some(entry) = self.state.lanes.get(lane).filter(|entry| !entry.broken) else { return };
+        // The lane may have been closed and opened again meanwhile: an answer that is out of date would ask for a
+        // second epoch and so fence the first, under which its owner seals already.
+        if entry.survey != survey {
+            return;
+        }
         match chain {
             Ok(chain) => self.machine.open_lane(Instant::now(), lane, chain, entry.want_marks),
             Err(error) => {

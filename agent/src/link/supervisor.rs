@@ -146,6 +146,8 @@ pub(super) struct LaneEntry {
     pub(super) behind: Option<Chain>,
     /// Whether the owner must reset the spool before the lane is opened again.
     pub(super) broken: bool,
+    /// The newest survey of the lane; what older ones find is out of date.
+    pub(super) survey: u64,
 }
 
 impl LaneEntry {
@@ -168,7 +170,7 @@ impl State {
     pub(super) fn note(&mut self, command: Command) {
         match command {
             Command::OpenLane { lane, frames, mailbox, want_marks } => {
-                let entry = LaneEntry { frames, mailbox, want_marks, behind: None, broken: false };
+                let entry = LaneEntry { frames, mailbox, want_marks, behind: None, broken: false, survey: 0 };
                 if let Some(older) = self.lanes.insert(lane, entry) {
                     older.mailbox.close();
                 }

@@ -58,13 +58,24 @@ enum Damage {
     Panicked,
 }
 
+impl Damage {
+    fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Store(sled::Error::Io(cause)) if cause.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 impl Projection {
     /// Opens the projection and the state in it. One that is damaged is put aside, and an empty one begun; the path to
-    /// which it was put is returned.
+    /// which it was put is returned. On a full disk there is none, and the state is that of no event.
     pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<PathBuf>), OpenError> {
         let damage = match open_and_load(dir) {
             Ok((store, state)) => {
                 return Ok((Self { dir: dir.to_owned(), store: Some(store) }, state, None));
+            }
+            Err(damage) if damage.is_full_disk() => {
+                tracing::warn!(projection = %dir.display(),
+                    "the disk is full: the catalog works without its projection until the next start");
+                return Ok((Self::none(), State::default(), None));
             }
             Err(damage) => damage,
         };

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(date("1970-01-01"), Some(0));
         assert_eq!(date("2000-02-29"), Some(11_016));
         assert_eq!(date("2000-01-01"), Some(10_957));
-        assert_eq!(date("4713-11-24 BC"), Some(-2_440_588));
+        assert_eq!(date("4714-11-24 BC"), Some(-2_440_588));
         assert_eq!(date("5874897-12-31"), Some(2_145_031_948 + 10_957));
         assert_eq!((date("infinity"), date("-infinity")), (Some(i32::MAX), Some(i32::MIN)));
         assert_eq!((date("2026-13-01"), date("x"), date("")), (None, None, None));

@@ -142,6 +142,20 @@ async fn after_a_lost_connection_a_lane_goes_on_behind_the_last_durable_frame() 
 }
 
 #[tokio::test]
+async fn a_lane_that_is_closed_and_opened_again_at_once_is_granted_one_epoch() {
+    let cell = TestCell::start();
+    let agent = agent(&cell);
+    for round in 1..=50 {
+        drop(agent.link.open_lane(lane(), MemoryFrames::new(), false));
+        let frames = MemoryFrames::new();
+        let mut lane = begin(&agent, &frames).await;
+        frames.seal(3, 1_000);
+        acknowledged_through(&mut lane, &frames, 3 * round).await;
+    }
+    assert_eq!(cell.sequence(), (1..=150).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
 async fn a_lane_whose_log_lost_what_was_trimmed_is_broken_and_begins_anew() {
     let cell = TestCell::start();
     let agent = agent(&cell);
