@@ -9,6 +9,8 @@ pub mod source;
 pub mod sink;
 pub mod cache;
 pub mod error;
+pub mod config;
+pub mod os;
 pub mod registry;
 
 pub use cache::{Cache, CacheError, MemoryCache};

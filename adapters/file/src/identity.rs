@@ -42,7 +42,11 @@ pub(crate) struct Stat {
 impl Stat {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let modified = metadata.modified().map_or(0, nanoseconds);
-        Self { size: metadata.len(), modified_ns: modified, file_id: os::file_id(metadata) }
+        Self {
+            size: metadata.len(),
+            modified_ns: modified,
+            file_id: towpath_adapter_api::os::file_id(metadata),
+        }
     }
 
     /// Whether size and modification time are these, as far as they tell of the content.

@@ -20,8 +20,8 @@ use crate::discover::{Rules, parse_manifest};
 use crate::identity::Stat;
 use crate::ledger::{Ledger, failed, file_key, path_key};
 use crate::mark::{FileDone, Outcome};
-use crate::os;
 use shift::{free_name, remove, shift};
+use towpath_adapter_api::os;
 
 /// Puts files away.
 pub(crate) struct Lifecycle {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::SqliteError;
-use crate::os;
+use towpath_adapter_api::os;
 
 /// Statements kept prepared: two for each of the streams that a route usually has.
 const PREPARED_STATEMENTS: usize = 64;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use towpath_adapter_api::config::with_nearest_key;
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_record::{StreamName, TimeSpan};
 
@@ -81,20 +82,6 @@ impl Config {
 
 fn invalid(message: String) -> AdapterError {
     AdapterError::new(ErrorKind::Config, "sqlite sink configuration", message)
-}
-
-/// Appends the known key that an unknown one most resembles. `serde` quotes the unknown key first, then the
-/// known ones.
-pub(crate) fn with_nearest_key(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let nearest = message.starts_with("unknown").then(|| {
-        let unknown = quoted.next()?;
-        quoted.min_by_key(|known| strsim::damerau_levenshtein(unknown, known))
-    });
-    match nearest.flatten() {
-        Some(known) => format!("{message}; did you mean `{known}`?"),
-        None => message.to_owned(),
-    }
 }
 
 fn stream_table() -> String {

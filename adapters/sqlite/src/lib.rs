@@ -5,7 +5,6 @@
 //! value, sink. The source has a folder of its own.
 
 mod config;
-mod os;
 mod client;
 mod position;
 mod table;

@@ -70,7 +70,7 @@ fn copy_over(from: &Path, to: &Path) -> io::Result<()> {
     copy.sync_all()?;
     fs::rename(&partial, to)?;
     if let Some(folder) = to.parent() {
-        crate::os::sync_folder(folder)?;
+        towpath_adapter_api::os::sync_folder(folder)?;
     }
     fs::remove_file(from)
 }

@@ -17,11 +17,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use towpath_adapter_api::os::sync_folder;
 use towpath_adapter_api::{Checkpoint, RouteKey};
 use towpath_record::SchemaHash;
 
 use super::error::FileSinkError;
-use crate::os::sync_folder;
 
 const STATE: &str = "state.json";
 const NEW_STATE: &str = "state.json.new";

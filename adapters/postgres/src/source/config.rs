@@ -7,11 +7,12 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use towpath_adapter_api::config::with_nearest_key;
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_record::{ByteSize, ResourceName, StreamName, TimeSpan};
 
 use crate::position::CHECKPOINT_TABLE;
-use crate::server::{Secret, Server, Tls, with_nearest_key};
+use crate::server::{Secret, Server, Tls};
 
 const OF: &str = "postgres source configuration";
 /// What PostgreSQL cuts names to, in bytes.

@@ -7,10 +7,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use towpath_adapter_api::config::with_nearest_key;
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_record::{ByteSize, ResourceName, StreamName, TimeSpan};
-
-use crate::config::with_nearest_key;
 
 /// The largest row that is read; a larger one would not fit into a frame.
 pub(super) const MAX_ROW_BYTES: u64 = 8 << 20;

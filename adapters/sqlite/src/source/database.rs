@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::SqliteError;
-use crate::os;
+use towpath_adapter_api::os;
 
 /// How long SQLite itself waits for a lock. Beyond it the source looks whether it shall stop, and tries again.
 const BUSY_SLICE: Duration = Duration::from_millis(500);

@@ -1,11 +1,11 @@
-//! What operating systems do differently.
+//! What operating systems do differently, as far as more than one adapter needs it.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
 /// What tells a file from every other on this machine while it exists: device and inode.
-pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
+pub fn file_id(metadata: &Metadata) -> (u64, u64) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -20,8 +20,11 @@ pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
     }
 }
 
-/// Makes a new name in a folder survive power loss. Elsewhere than on Unix a folder cannot be synced; the file
+/// Makes new names in a folder, and renames in and out of it, survive power loss. Elsewhere than on Unix a folder cannot be synced; the file
 /// system journals its entries itself.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
