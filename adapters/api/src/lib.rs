@@ -7,6 +7,8 @@
 
 pub mod source;
 pub mod sink;
+pub mod table;
+pub mod check;
 pub mod cache;
 pub mod error;
 pub mod config;
@@ -14,9 +16,11 @@ pub mod os;
 pub mod registry;
 
 pub use cache::{Cache, CacheError, MemoryCache};
+pub use check::{Checking, Finding, Verdict};
 pub use error::{AdapterError, ErrorKind, Reaction};
-pub use registry::{Adapter, Registry, SinkFactory, SourceFactory};
+pub use registry::{Adapter, MakeReader, Registry, SinkFactory, SourceFactory};
 pub use sink::{Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink};
 pub use source::{
     Emission, Output, Release, Releaser, Releases, Resume, Rows, Source, SourceContext, SourceDriver, Stopped,
 };
+pub use table::{BatchOutput, Reading, TableReader, WhichRows};

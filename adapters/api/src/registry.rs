@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use crate::check::Checking;
 use crate::error::{AdapterError, ErrorKind};
 use crate::sink::Sink;
 use crate::source::Source;
+use crate::table::TableReader;
 
 /// An adapter: a kind of system that can be read, written or both.
 #[derive(Clone, Copy)]
@@ -24,7 +26,14 @@ pub struct SourceFactory {
     pub config_schema: fn() -> Value,
     /// Makes a source; reads and connects to nothing yet.
     pub build: fn(&Value) -> Result<Box<dyn Source>, AdapterError>,
+    /// Looks whether the system is ready to be read, where the adapter knows what can be wrong with it.
+    pub check: Option<fn(&Value) -> Checking>,
+    /// Reads the system's tables as they are now, where it has tables.
+    pub reader: Option<MakeReader>,
 }
+
+/// Makes a reader of tables from configuration; connects to nothing yet.
+pub type MakeReader = fn(&Value) -> Result<Box<dyn TableReader>, AdapterError>;
 
 /// Makes sinks from configuration.
 #[derive(Clone, Copy)]
@@ -33,6 +42,8 @@ pub struct SinkFactory {
     pub config_schema: fn() -> Value,
     /// Makes a sink; connects to nothing yet.
     pub build: fn(&Value) -> Result<Box<dyn Sink>, AdapterError>,
+    /// Reads back what the sink wrote, where the system has tables.
+    pub reader: Option<MakeReader>,
 }
 
 /// The adapters at hand.

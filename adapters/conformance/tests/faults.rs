@@ -127,7 +127,7 @@ fn build(config: &Value) -> Result<Box<dyn Sink>, AdapterError> {
     Ok(Box::new(MemorySink { target, fault, route: None, pending: None }))
 }
 
-const FACTORY: SinkFactory = SinkFactory { config_schema: || json!({}), build };
+const FACTORY: SinkFactory = SinkFactory { config_schema: || json!({}), build, reader: None };
 
 struct Targets(&'static str);
 

@@ -19,7 +19,7 @@ use crate::whole::WholeFiles;
 
 /// How files are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build }
+    SourceFactory { config_schema, build, check: None, reader: None }
 }
 
 fn config_schema() -> Value {

@@ -31,7 +31,7 @@ pub fn adapter() -> Adapter {
     Adapter {
         kind: "postgres",
         source: Some(source::factory()),
-        sink: Some(SinkFactory { config_schema, build }),
+        sink: Some(SinkFactory { config_schema, build, reader: None }),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn adapter() -> Adapter {
     Adapter {
         kind: "sqlite",
         source: Some(source::factory()),
-        sink: Some(SinkFactory { config_schema, build }),
+        sink: Some(SinkFactory { config_schema, build, reader: None }),
     }
 }
 

@@ -23,6 +23,8 @@ pub const TX_COLUMN: &str = "_tx";
 /// Name of the column, where a stream has it, that lists the columns whose values the source did not send because
 /// they did not change: a list of text. Such values are null in their own columns.
 pub const UNCHANGED_COLUMN: &str = "_unchanged";
+/// Name of the column, where a stream has it, with the row as it was before the change, a struct.
+pub const BEFORE_COLUMN: &str = "_before";
 /// How many reserved columns lead every record batch.
 pub const RESERVED_COLUMNS: usize = 3;
 

@@ -27,7 +27,7 @@ use session::Session;
 
 /// How file sinks are made.
 pub(crate) fn factory() -> SinkFactory {
-    SinkFactory { config_schema: || schemars::schema_for!(FileSinkConfig).to_value(), build }
+    SinkFactory { config_schema: || schemars::schema_for!(FileSinkConfig).to_value(), build, reader: None }
 }
 
 fn build(config: &Value) -> Result<Box<dyn Sink>, AdapterError> {

@@ -47,7 +47,7 @@ const FEEDBACK_EVERY: Duration = Duration::from_secs(5);
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build }
+    SourceFactory { config_schema, build, check: None, reader: None }
 }
 
 fn config_schema() -> Value {

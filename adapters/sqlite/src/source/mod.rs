@@ -37,7 +37,7 @@ pub(crate) use table::UnfitTable;
 
 /// How databases are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build }
+    SourceFactory { config_schema, build, check: None, reader: None }
 }
 
 fn config_schema() -> Value {

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use towpath_record::schema::BEFORE_COLUMN;
 use towpath_record::{Column, ColumnType, StreamSchema};
 
 use crate::source::config::Choice;
@@ -9,8 +10,6 @@ use crate::table::quoted;
 
 /// The column that tells rows apart in a table without a primary key.
 pub(super) const ROWID_COLUMN: &str = "_rowid";
-/// The column with what a row was before.
-pub(super) const BEFORE_COLUMN: &str = "_before";
 /// Columns of a table that can be read. SQLite has 2,000 columns for a table, and 1,000 for one expression.
 const MOST_COLUMNS: usize = 900;
 
