@@ -1,6 +1,7 @@
 //! Which adapters an agent was built with.
 
 use serde_json::Value;
+use towpath_record::ResourceName;
 
 use crate::check::Checking;
 use crate::error::{AdapterError, ErrorKind};
@@ -26,8 +27,9 @@ pub struct SourceFactory {
     pub config_schema: fn() -> Value,
     /// Makes a source; reads and connects to nothing yet.
     pub build: fn(&Value) -> Result<Box<dyn Source>, AdapterError>,
-    /// Looks whether the system is ready to be read, where the adapter knows what can be wrong with it.
-    pub check: Option<fn(&Value) -> Checking>,
+    /// Looks whether the system is ready to be read by the source of this name, where the adapter knows what can be
+    /// wrong with it.
+    pub check: Option<fn(&ResourceName, &Value) -> Checking>,
     /// Reads the system's tables as they are now, where it has tables.
     pub reader: Option<MakeReader>,
 }
@@ -85,10 +87,15 @@ impl Registry {
     ///
     /// # Errors
     /// No such adapter can be read.
-    pub fn check(&self, kind: &str, config: &Value) -> Result<Option<Checking>, AdapterError> {
+    pub fn check(
+        &self,
+        kind: &str,
+        name: &ResourceName,
+        config: &Value,
+    ) -> Result<Option<Checking>, AdapterError> {
         let factory = self.find(kind).and_then(|adapter| adapter.source);
         let factory = factory.ok_or_else(|| self.unknown(kind, "source", |a| a.source.is_some()))?;
-        Ok(factory.check.map(|check| check(config)))
+        Ok(factory.check.map(|check| check(name, config)))
     }
 
     /// A reader of the tables of the system that a source resource describes.

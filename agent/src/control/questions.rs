@@ -57,7 +57,8 @@ fn prepare(
     match kind {
         question::Kind::CheckSource(asked) => {
             let (source, _) = source(reconciler, &asked.source)?;
-            let check = registry.check(source.adapter.as_str(), &secrets::resolve(&source.config)?)?;
+            let check =
+                registry.check(source.adapter.as_str(), &source.name, &secrets::resolve(&source.config)?)?;
             let none = || {
                 let message = format!("the adapter {} knows of nothing to check", source.adapter);
                 AdapterError::new(ErrorKind::Config, source.name.as_str(), message)
@@ -106,7 +107,13 @@ fn resend(
     let keys = key_of(&schema, &stream)?;
     let rows = WhichRows::Keys(keys.batch(&texts).map_err(|error| unreadable(&error))?);
     let (done, outcome) = oneshot::channel();
-    let order = ResendOrder { reader, reading: Reading { stream, schema, rows }, keys, texts, done };
+    let order = ResendOrder {
+        reader,
+        reading: Reading { owner: source.name.clone(), stream, schema, rows },
+        keys,
+        texts,
+        done,
+    };
     Ok(Work::Resend { order, outcome, lane: lane.clone() })
 }
 
@@ -167,16 +174,20 @@ fn table(
     rows: WhichRows,
 ) -> Result<(Box<dyn TableReader>, Reading), AdapterError> {
     let table = table.ok_or_else(|| unreadable(&"it names no table"))?;
-    let reader = match &table.system {
-        Some(link::table::System::Source(id)) => source_reader(registry, source(reconciler, id)?.0)?,
+    let (owner, reader) = match &table.system {
+        Some(link::table::System::Source(id)) => {
+            let (source, _) = source(reconciler, id)?;
+            (source.name.clone(), source_reader(registry, source)?)
+        }
         Some(link::table::System::Sink(id)) => {
             let id = ids::id("sink", id, SinkId::from_bytes).map_err(|error| unreadable(&error))?;
             let sink = reconciler.sink(id).ok_or_else(|| not_here("sink", &id))?;
-            registry.sink_reader(sink.adapter.as_str(), &secrets::resolve(&sink.config)?)?
+            let config = secrets::resolve(&sink.config)?;
+            (sink.name.clone(), registry.sink_reader(sink.adapter.as_str(), &config)?)
         }
         None => return Err(unreadable(&"it names neither source nor sink")),
     };
-    Ok((reader, Reading { stream: stream(&table.stream)?, schema: schema(&table.schema)?, rows }))
+    Ok((reader, Reading { owner, stream: stream(&table.stream)?, schema: schema(&table.schema)?, rows }))
 }
 
 fn source<'a>(

@@ -3,7 +3,7 @@
 use arrow_array::Int32Array;
 use async_trait::async_trait;
 use towpath_adapter_api::{BatchOutput, WhichRows};
-use towpath_record::{Column, ColumnType};
+use towpath_record::{Column, ColumnType, ResourceName};
 
 use super::*;
 
@@ -28,6 +28,10 @@ fn schema() -> StreamSchema {
     StreamSchema::new(columns, vec!["id".to_owned()]).unwrap()
 }
 
+fn owner() -> ResourceName {
+    ResourceName::new("erp").unwrap()
+}
+
 fn stream(name: &str) -> StreamName {
     StreamName::new(name).unwrap()
 }
@@ -38,7 +42,7 @@ fn order(wanted: &[i32], rows: &[i32]) -> (Weaving, oneshot::Receiver<Result<Res
     let texts: Vec<_> = wanted.iter().map(|id| format!("{{\"id\":{id}}}")).collect();
     let which = WhichRows::Keys(keys.batch(&texts).unwrap());
     let (done, outcome) = oneshot::channel();
-    let reading = Reading { stream: stream("shop"), schema: schema(), rows: which };
+    let reading = Reading { owner: owner(), stream: stream("shop"), schema: schema(), rows: which };
     let reader = Box::new(Shop(rows.to_vec()));
     (Weaving::begin(ResendOrder { reader, reading, keys, texts, done }), outcome)
 }
@@ -48,7 +52,7 @@ fn emission(name: &str, op: Op, ids: &[i32]) -> Emission {
     let rows: [ArrayRef; 2] =
         [Arc::new(Int32Array::from(ids.to_vec())), Arc::new(StringArray::from(vec!["changed"; ids.len()]))];
     let rows = RecordBatch::try_new(
-        Reading { stream: stream("x"), schema: schema(), rows: WhichRows::All }.arrow(),
+        Reading { owner: owner(), stream: stream("x"), schema: schema(), rows: WhichRows::All }.arrow(),
         rows.to_vec(),
     );
     Emission {
@@ -119,7 +123,7 @@ async fn a_reading_that_fails_is_told_and_sends_nothing() {
     let texts = vec!["{\"id\":1}".to_owned()];
     let rows = WhichRows::Keys(keys.batch(&texts).unwrap());
     let (done, outcome) = oneshot::channel();
-    let reading = Reading { stream: stream("shop"), schema: schema(), rows };
+    let reading = Reading { owner: owner(), stream: stream("shop"), schema: schema(), rows };
     let mut woven =
         woven(Weaving::begin(ResendOrder { reader: Box::new(Closed), reading, keys, texts, done })).await;
     assert!(woven.take_emissions().is_empty());
