@@ -68,6 +68,14 @@ impl PostgresServer {
         bail!("PostgreSQL does not start: {log}");
     }
 
+    /// One of the programs that come with the server, such as `pg_recvlogical`.
+    ///
+    /// # Errors
+    /// No server is installed.
+    pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+        Ok(programs()?.join(name))
+    }
+
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port

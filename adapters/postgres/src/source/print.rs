@@ -1,12 +1,12 @@
 //! Values as the text that PostgreSQL reads: what [`super::text`] reads, backwards. A reader asks for rows by such
 //! keys.
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
-use arrow_array::{Array, Float64Array};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
 const US_PER_SECOND: i64 = 1_000_000;
@@ -108,7 +108,7 @@ fn day(since_1970: i64) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use arrow_array::types::IntervalMonthDayNano;
-    use arrow_array::{BooleanArray, IntervalMonthDayNanoArray};
+    use arrow_array::{BooleanArray, Float64Array, IntervalMonthDayNanoArray};
 
     use super::super::text;
     use super::*;

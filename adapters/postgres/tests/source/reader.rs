@@ -100,8 +100,8 @@ async fn what_the_source_leaves_out_is_left_out_and_the_rest_comes_in_batches() 
         INSERT INTO t SELECT i, i, 'x', '' FROM generate_series(1, 10000) i;
         INSERT INTO t VALUES (20001, 'NaN', 'no decimal', ''), (20002, 1, repeat('long', 5000000), 'late');
         INSERT INTO t VALUES (-1, 1, 'filtered', '');
-        CREATE PUBLICATION some FOR TABLE t (id, n, note) WHERE (id > 0)";
-    let database = Database::new(&server, "some", sql).await?;
+        CREATE PUBLICATION portion FOR TABLE t (id, n, note) WHERE (id > 0)";
+    let database = Database::new(&server, "portion", sql).await?;
     let config = database.config(&json!({}));
     let copied = read(&config, &Position::default()).await?;
     let lines = shown(&copied)?;
