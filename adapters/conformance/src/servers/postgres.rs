@@ -68,6 +68,14 @@ impl PostgresServer {
         bail!("PostgreSQL does not start: {log}");
     }
 
+    /// One of the programs that come with the server, such as `pg_recvlogical`.
+    ///
+    /// # Errors
+    /// No server is installed.
+    pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+        Ok(programs()?.join(name))
+    }
+
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -114,7 +122,8 @@ fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]
     for setting in always.iter().chain(settings) {
         server.args(["-c", setting]);
     }
-    let server = server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+    // Some settings name files from the server's own folder on, others from where it was started; so these are the same.
+    let server = server.current_dir(data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
     server.context("the PostgreSQL server does not run")
 }
 
