@@ -7,7 +7,10 @@
 
 pub mod source;
 pub mod sink;
+pub mod mode;
+pub mod merge;
 pub mod table;
+pub mod text;
 pub mod check;
 pub mod cache;
 pub mod error;
@@ -18,6 +21,7 @@ pub mod registry;
 pub use cache::{Cache, CacheError, MemoryCache};
 pub use check::{Checking, Finding, Verdict};
 pub use error::{AdapterError, ErrorKind, Reaction};
+pub use mode::{Mode, OnConflict};
 pub use registry::{Adapter, MakeReader, Registry, SinkFactory, SourceFactory};
 pub use sink::{Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink};
 pub use source::{

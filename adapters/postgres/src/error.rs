@@ -46,6 +46,11 @@ pub(crate) enum PostgresError {
         "table {table} has no row with the key of one that leaves values as they are; copy the source again"
     )]
     NothingToKeep { table: String },
+    /// A constraint refuses a row, and the route is to stop at it.
+    #[error(
+        "table {table}: {reason}. The route stops here, as `on_conflict` is `stop`; then apply the sink again"
+    )]
+    Conflict { table: String, reason: String },
     /// The checkpoint is not the one this instance read or wrote.
     #[error("the checkpoint of route {route} was changed by another writer; it will be read again")]
     Fenced { route: RouteKey },
@@ -88,6 +93,7 @@ impl PostgresError {
             | Self::Authority { .. }
             | Self::Unfit { .. }
             | Self::Encode(_)
+            | Self::Conflict { .. }
             | Self::NothingToKeep { .. } => ErrorKind::Config,
             Self::Config(error) => error.kind,
             Self::Fenced { .. } | Self::NotOpen | Self::Wire { .. } => ErrorKind::Unavailable,
@@ -96,25 +102,35 @@ impl PostgresError {
     }
 
     /// Why the server refuses rows for good, or `None` when the failure is not the rows'.
-    pub(crate) fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self) -> Option<RowRefusal> {
         if matches!(self, Self::NothingToKeep { .. }) {
-            return Some(self.to_string());
+            return Some(RowRefusal::Value(self.to_string()));
         }
         let Self::Server { source, .. } = self else { return None };
         let error = source.as_db_error()?;
-        let about_rows = match error.code().code() {
-            // Cardinality violation: two keys that differ in bytes and not to the table.
-            "21000" | "54000" | "P0001" => true,
-            code => code.starts_with("22") || code.starts_with("23"),
-        };
         let constraint = error.constraint().map(|name| format!(" (constraint {name})")).unwrap_or_default();
-        about_rows.then(|| {
-            format!(
-                "PostgreSQL refuses the row: {}{constraint}; correct it at its source or relax the table",
-                error.message()
-            )
-        })
+        let reason = format!(
+            "PostgreSQL refuses the row: {}{constraint}; correct it at its source or relax the table",
+            error.message()
+        );
+        match error.code().code() {
+            // A trigger that raises an exception is a constraint in the words of the table's owner.
+            "P0001" => Some(RowRefusal::Constraint(reason)),
+            code if code.starts_with("23") => Some(RowRefusal::Constraint(reason)),
+            // Cardinality violation: two keys that differ in bytes and not to the table.
+            "21000" | "54000" => Some(RowRefusal::Value(reason)),
+            code if code.starts_with("22") => Some(RowRefusal::Value(reason)),
+            _ => None,
+        }
     }
+}
+
+/// Why the server refuses a row for good.
+pub(crate) enum RowRefusal {
+    /// A constraint of the table.
+    Constraint(String),
+    /// A value that the table has no form for.
+    Value(String),
 }
 
 /// The server's message and hint, or the causes of a failure on the way to it.

@@ -1,8 +1,9 @@
 //! PostgreSQL tables as a source and as a sink.
 //!
-//! The source copies what is there and follows every change by logical replication. In the sink, a frame's rows travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so
-//! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
-//! table, value, the plan of a batch, copy, sink; `source` has its own.
+//! The source copies what is there and follows every change by logical replication. In the sink, a frame's rows
+//! travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so every row lands
+//! exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table, value, frame,
+//! copy, write, sink; `source` has its own.
 
 mod server;
 mod config;
@@ -10,16 +11,17 @@ mod tls;
 mod client;
 mod position;
 mod table;
+mod target;
 mod numeric;
 mod encode;
-mod plan;
-mod unchanged;
+mod frame;
 mod copy;
+mod write;
 mod sink;
 mod source;
 mod error;
 
-pub use config::{Config, Mode};
+pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
 pub use source::{NumericMode, SnapshotMode, SourceConfig};

@@ -1,190 +1,32 @@
-//! The table of a stream: creating it, adding columns, and the statements that write it.
-//!
-//! Rows are copied straight into the table where its types are those of the stream and nothing is replaced.
-//! Otherwise they are copied into a temporary table of the stream's types, a *stage*, and go on from there in
-//! one statement, which lets PostgreSQL convert them as it would in any assignment.
+//! The table of a stream: creating it, adding columns, and the types that it has.
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::Client;
+use towpath_adapter_api::Mode;
+use towpath_adapter_api::mode::VALID_TO_COLUMN;
 use towpath_record::{Column, ColumnType, StreamSchema};
 
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::error::PostgresError;
 
 /// What PostgreSQL cuts names to, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// How the rows of one stream in one schema are written.
-pub(crate) struct Target {
-    pub(crate) table: String,
-    /// Copies rows into the stage, or into the table where there is none.
-    pub(crate) copy: Statement,
-    pub(crate) stage: Option<Stage>,
-    /// In upsert mode.
-    pub(crate) keyed: Option<Keyed>,
-}
-
-/// A temporary table on the way.
-pub(crate) struct Stage {
-    /// Moves the rows on into the table.
-    pub(crate) insert: Statement,
-    /// Empties the stage.
-    pub(crate) clear: Statement,
-}
-
-/// How rows are deleted.
-pub(crate) struct Keyed {
-    /// The key columns, as indices into the schema's columns.
-    pub(crate) key: Vec<usize>,
-    /// Copies keys into the stage.
-    pub(crate) copy_keys: Statement,
-    /// Deletes the rows whose keys are in the stage.
-    pub(crate) delete: Statement,
-    pub(crate) delete_all: Statement,
-    /// The column's name, the value it is assigned, and whether it is of the key: what an update of some columns
-    /// is made of.
-    assignments: Vec<(String, String, bool)>,
-    place: String,
-    stage: String,
-}
-
-impl Keyed {
-    /// Updates the rows in the stage but for the columns `kept`; `None` if nothing is left to be written.
-    pub(crate) fn update_but_for(&self, kept: &[usize]) -> Option<String> {
-        let written = self.assignments.iter().enumerate().filter(|(i, (.., key))| !key && !kept.contains(i));
-        let written: Vec<_> = written.map(|(_, (name, value, _))| format!("{name} = {value}")).collect();
-        let keys = self.assignments.iter().filter(|(.., key)| *key);
-        let matches: Vec<_> = keys.map(|(name, value, _)| format!("t.{name} = {value}")).collect();
-        let (place, stage, matches) = (&self.place, &self.stage, matches.join(" AND "));
-        (!written.is_empty())
-            .then(|| format!("UPDATE {place} t SET {} FROM {stage} s WHERE {matches}", written.join(", ")))
-    }
+/// What a table is to be.
+pub(crate) struct Shape<'a> {
+    pub(crate) table: &'a str,
+    /// The table as SQL names it.
+    pub(crate) place: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) schema: &'a StreamSchema,
 }
 
 /// A column as the database has it.
-struct Existing {
+pub(crate) struct Existing {
     /// Its type without and with its modifier: `numeric` and `numeric(12,2)`.
-    base: String,
-    full: String,
-}
-
-impl Target {
-    /// Makes `table` ready for rows of `schema`, within the transaction that is open. `number` tells this
-    /// session's stages apart.
-    pub(crate) async fn prepare(
-        client: &Client,
-        config: &Config,
-        table: String,
-        schema: &StreamSchema,
-        number: usize,
-    ) -> Result<Self, PostgresError> {
-        let unfit = |reason| PostgresError::Unfit { table: table.clone(), reason };
-        let keyed = is_keyed(config, schema).map_err(unfit)?;
-        check_names(&table, schema.columns()).map_err(unfit)?;
-        let key = if keyed { schema.key() } else { &[] };
-        let place = format!("{}.{}", quoted(&config.schema), quoted(&table));
-        let existing = evolve(client, config, &table, &place, schema.columns(), key).await?;
-        let stage = format!("pg_temp.towpath_stage_{number}");
-        let way =
-            Way { client, table: &table, place: &place, stage: &stage, schema, key, existing: &existing };
-        if !keyed && way.is_direct() {
-            let copy = way.prepare(&way.copy_into(&place)).await?;
-            return Ok(Self { table, copy, stage: None, keyed: None });
-        }
-        way.create_stage().await?;
-        let copy = way.prepare(&way.copy_into(&stage)).await?;
-        let clear = way.prepare(&format!("TRUNCATE {stage}")).await?;
-        let insert = way.prepare(&way.insert()).await?;
-        let keyed = if keyed { Some(way.keyed().await?) } else { None };
-        Ok(Self { copy, stage: Some(Stage { insert, clear }), keyed, table: table.clone() })
-    }
-}
-
-/// Everything that the statements of a target are made of.
-struct Way<'a> {
-    client: &'a Client,
-    table: &'a str,
-    /// The table and the stage as SQL names them.
-    place: &'a str,
-    stage: &'a str,
-    schema: &'a StreamSchema,
-    /// In upsert mode.
-    key: &'a [String],
-    existing: &'a BTreeMap<String, Existing>,
-}
-
-impl Way<'_> {
-    /// Whether the table's types are those of the stream, so that it takes their binary form.
-    fn is_direct(&self) -> bool {
-        self.schema.columns().iter().all(|column| {
-            self.existing.get(&column.name).is_some_and(|e| e.base == base_of(&column.column_type))
-        })
-    }
-
-    async fn prepare(&self, sql: &str) -> Result<Statement, PostgresError> {
-        let doing = format!("prepare the statements for table {}", self.table);
-        self.client.prepare(sql).await.map_err(PostgresError::server(doing))
-    }
-
-    async fn create_stage(&self) -> Result<(), PostgresError> {
-        let columns = self.schema.columns().iter().map(declared).collect::<Vec<_>>().join(", ");
-        let sql = format!("CREATE TEMP TABLE {} ({columns}) ON COMMIT DELETE ROWS", self.stage);
-        self.client.batch_execute(&sql).await.map_err(PostgresError::server("create a temporary table"))
-    }
-
-    fn names(&self) -> String {
-        list(self.schema.columns().iter().map(|column| &column.name))
-    }
-
-    fn copy_into(&self, place: &str) -> String {
-        format!("COPY {place} ({}) FROM STDIN (FORMAT binary)", self.names())
-    }
-
-    fn insert(&self) -> String {
-        let columns = self.schema.columns();
-        let values: Vec<_> = columns.iter().map(|c| assigned(c, self.existing.get(&c.name))).collect();
-        let conflict = if self.key.is_empty() { String::new() } else { on_conflict(columns, self.key) };
-        let (names, values) = (self.names(), values.join(", "));
-        format!("INSERT INTO {} ({names}) SELECT {values} FROM {} s{conflict}", self.place, self.stage)
-    }
-
-    async fn keyed(&self) -> Result<Keyed, PostgresError> {
-        let (place, stage) = (self.place, self.stage);
-        let columns = self.schema.columns();
-        let index = |name| columns.iter().position(|column| &column.name == name);
-        let key: Vec<_> = self.key.iter().filter_map(index).collect();
-        let matches: Vec<_> = key
-            .iter()
-            .map(|&i| &columns[i])
-            .map(|c| format!("t.{} = {}", quoted(&c.name), assigned(c, self.existing.get(&c.name))))
-            .collect();
-        let (keys, matches) = (list(self.key.iter()), matches.join(" AND "));
-        let assignment = |(index, c): (usize, &Column)| {
-            (quoted(&c.name), assigned(c, self.existing.get(&c.name)), key.contains(&index))
-        };
-        Ok(Keyed {
-            assignments: columns.iter().enumerate().map(assignment).collect(),
-            place: place.to_owned(),
-            stage: stage.to_owned(),
-            key: key.clone(),
-            copy_keys: self.prepare(&format!("COPY {stage} ({keys}) FROM STDIN (FORMAT binary)")).await?,
-            delete: self.prepare(&format!("DELETE FROM {place} t USING {stage} s WHERE {matches}")).await?,
-            delete_all: self.prepare(&format!("DELETE FROM {place}")).await?,
-        })
-    }
-}
-
-pub(crate) fn is_keyed(config: &Config, schema: &StreamSchema) -> Result<bool, String> {
-    match config.mode {
-        None => Ok(!schema.key().is_empty()),
-        Some(Mode::Append) => Ok(false),
-        Some(Mode::Upsert) if schema.key().is_empty() => {
-            Err("mode `upsert` needs a key, and the stream has none; set a key at its source, or use mode `append`"
-                .to_owned())
-        }
-        Some(Mode::Upsert) => Ok(true),
-    }
+    pub(crate) base: String,
+    pub(crate) full: String,
 }
 
 /// PostgreSQL would cut a longer name and so mistake it for another.
@@ -196,25 +38,29 @@ fn check_names(table: &str, columns: &[Column]) -> Result<(), String> {
     }
 }
 
-/// Creates the table or adds the columns that it lacks, and returns its columns. Only key columns are
-/// declared `NOT NULL`: a later schema may allow absence where this one does not.
-async fn evolve(
+/// Creates the table or adds the columns that it lacks, and returns its columns. Only columns of the primary
+/// key are declared `NOT NULL`: a later schema may allow absence where this one does not.
+pub(crate) async fn evolve(
     client: &Client,
     config: &Config,
-    table: &str,
-    place: &str,
-    columns: &[Column],
-    key: &[String],
+    shape: &Shape<'_>,
 ) -> Result<BTreeMap<String, Existing>, PostgresError> {
+    let (table, place) = (shape.table, shape.place);
     let unfit = |reason| PostgresError::Unfit { table: table.to_owned(), reason };
+    let mut columns = shape.schema.columns().to_vec();
+    columns.extend(shape.mode.added_columns(config.deleted_at()));
+    check_names(table, &columns).map_err(unfit)?;
     let existing = existing_columns(client, table, place).await?;
+    if shape.mode == Mode::History && !existing.is_empty() {
+        admits_versions(client, shape).await?;
+    }
     let missing: Vec<_> = columns.iter().filter(|column| !existing.contains_key(&column.name)).collect();
     let sql = match (existing.is_empty(), missing.first()) {
         (false, None) => return Ok(existing),
         (true, _) if !config.create => {
             return Err(unfit("it does not exist; create it, or set `create: true`".to_owned()));
         }
-        (true, _) => create(place, columns, key),
+        (true, _) => create(shape, &columns),
         (false, Some(column)) if !config.alter => {
             let name = &column.name;
             return Err(unfit(format!("it lacks column `{name}`; add it, or set `alter: true`")));
@@ -230,6 +76,25 @@ async fn evolve(
     existing_columns(client, table, place).await
 }
 
+/// Refuses a table in which a key can stand only once, such as one that another mode has made.
+async fn admits_versions(client: &Client, shape: &Shape<'_>) -> Result<(), PostgresError> {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM pg_index i \
+         WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL \
+         AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+         AND a.attname::text <> ALL ($2)))";
+    let doing = format!("read the keys of table {}", shape.table);
+    let found = client.query_one(SQL, &[&shape.place, &shape.schema.key()]).await;
+    match found.map_err(PostgresError::server(doing))?.get(0) {
+        false => Ok(()),
+        true => Err(PostgresError::Unfit {
+            table: shape.table.to_owned(),
+            reason: "a unique key of it admits only one version of each row, so it cannot hold a history; \
+                     name another table, or drop that key"
+                .to_owned(),
+        }),
+    }
+}
+
 /// A table's columns by name; none when there is no such table.
 async fn existing_columns(
     client: &Client,
@@ -243,27 +108,26 @@ async fn existing_columns(
     Ok(rows.into_iter().map(|row| (row.get(0), Existing { base: row.get(1), full: row.get(2) })).collect())
 }
 
-fn create(place: &str, columns: &[Column], key: &[String]) -> String {
+fn create(shape: &Shape<'_>, columns: &[Column]) -> String {
+    let place = shape.place;
     let mut parts: Vec<_> = columns.iter().map(declared).collect();
+    let key = shape.mode.primary_key(shape.schema.key());
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY ({})", list(key.iter())));
     }
-    format!("CREATE TABLE {place} ({})", parts.join(", "))
-}
-
-fn on_conflict(columns: &[Column], key: &[String]) -> String {
-    let rest = columns.iter().filter(|column| !key.contains(&column.name));
-    let updates: Vec<_> =
-        rest.map(|c| quoted(&c.name)).map(|name| format!("{name} = excluded.{name}")).collect();
-    let action = match updates.is_empty() {
-        true => "NOTHING".to_owned(),
-        false => format!("UPDATE SET {}", updates.join(", ")),
-    };
-    format!(" ON CONFLICT ({}) DO {action}", list(key.iter()))
+    let create = format!("CREATE TABLE {place} ({})", parts.join(", "));
+    match shape.mode {
+        // It finds the current version of a row among many, and no row has two.
+        Mode::History => {
+            let (key, ended) = (list(shape.schema.key().iter()), quoted(VALID_TO_COLUMN));
+            format!("{create}; CREATE UNIQUE INDEX ON {place} ({key}) WHERE {ended} IS NULL")
+        }
+        _ => create,
+    }
 }
 
 /// A staged value as it is assigned. PostgreSQL assigns text to no other kind of type without being asked.
-fn assigned(column: &Column, existing: Option<&Existing>) -> String {
+pub(crate) fn assigned(column: &Column, existing: Option<&Existing>) -> String {
     const TEXTS: &[&str] = &["text", "character varying", "character", "citext", "name"];
     let value = format!("s.{}", quoted(&column.name));
     match existing {
@@ -274,7 +138,7 @@ fn assigned(column: &Column, existing: Option<&Existing>) -> String {
     }
 }
 
-fn declared(column: &Column) -> String {
+pub(crate) fn declared(column: &Column) -> String {
     let name = quoted(&column.name);
     match column.column_type {
         ColumnType::Decimal { precision, scale } => format!("{name} numeric({precision},{scale})"),
@@ -284,7 +148,7 @@ fn declared(column: &Column) -> String {
 }
 
 /// The type of a column, as `format_type` spells it without a modifier.
-fn base_of(column_type: &ColumnType) -> &'static str {
+pub(crate) fn base_of(column_type: &ColumnType) -> &'static str {
     match column_type {
         ColumnType::Boolean => "boolean",
         ColumnType::Int8 | ColumnType::Int16 | ColumnType::Uint8 => "smallint",
@@ -304,7 +168,7 @@ fn base_of(column_type: &ColumnType) -> &'static str {
     }
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
@@ -319,15 +183,20 @@ mod tests {
 
     #[test]
     fn a_table_is_created_with_names_quoted_and_its_key() {
-        let columns = [
+        let columns = vec![
             Column::required("id", ColumnType::Int64),
             Column::nullable("say \"hi\"", ColumnType::Decimal { precision: 12, scale: 2 }),
         ];
+        let schema = StreamSchema::new(columns, vec!["id".to_owned()]).unwrap();
+        let shape = |mode| Shape { table: "t", place: "\"public\".\"t\"", mode, schema: &schema };
         assert_eq!(
-            create("\"public\".\"t\"", &columns, &["id".to_owned()]),
+            create(&shape(Mode::Upsert), schema.columns()),
             r#"CREATE TABLE "public"."t" ("id" bigint, "say ""hi""" numeric(12,2), PRIMARY KEY ("id"))"#
         );
-        assert_eq!(on_conflict(&columns[..1], &["id".to_owned()]), r#" ON CONFLICT ("id") DO NOTHING"#);
+        assert_eq!(
+            create(&shape(Mode::History), &schema.columns()[..1]),
+            r#"CREATE TABLE "public"."t" ("id" bigint, PRIMARY KEY ("id", "_valid_from", "_seq")); CREATE UNIQUE INDEX ON "public"."t" ("id") WHERE "_valid_to" IS NULL"#
+        );
     }
 
     #[test]

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
+use super::user::ServerUser;
+
 /// Where distributions put the server's programs; the newest version found is used.
 const HOMES: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
+const USER: ServerUser = ServerUser("postgres");
 const SUPERUSER: &str = "towpath";
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -44,10 +47,11 @@ impl PostgresServer {
         let password = folder.path().join("password");
         std::fs::write(&password, SUPERUSER)?;
         for (name, content) in files {
-            write_private(&folder.path().join(name), content)?;
+            super::user::write_private(&folder.path().join(name), content)?;
         }
-        give_to_server_user(folder.path())?;
-        let initdb = as_server_user(&programs.join("initdb"))
+        USER.own(folder.path())?;
+        let initdb = USER
+            .command(&programs.join("initdb"))
             .arg("--pgdata")
             .arg(&data)
             .args(["--username", SUPERUSER, "--encoding", "UTF8", "--no-locale", "--no-sync"])
@@ -116,7 +120,7 @@ fn programs() -> anyhow::Result<PathBuf> {
 
 fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> anyhow::Result<Child> {
     let log = std::fs::File::create(folder.join("log"))?;
-    let mut server = as_server_user(&programs.join("postgres"));
+    let mut server = USER.command(&programs.join("postgres"));
     server.arg("-D").arg(data).arg("-p").arg(port.to_string()).arg("-k").arg(folder);
     let always = ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off"];
     for setting in always.iter().chain(settings) {
@@ -144,47 +148,4 @@ fn answers(process: &mut Child, programs: &Path, folder: &Path, port: u16) -> an
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(false)
-}
-
-/// Keys must be readable by the server alone.
-fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
-    std::fs::write(path, content)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    // A new file belongs to the effective user.
-    tempfile::tempfile().and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.uid() == 0)
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
-}
-
-fn as_server_user(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
-    // The folder that the tests run in may be closed to that user.
-    command.current_dir("/");
-    command
-}
-
-fn give_to_server_user(folder: &Path) -> anyhow::Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
-    let given = Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder).status()?;
-    ensure!(given.success(), "the folder {} cannot be given to the user postgres", folder.display());
-    Ok(())
 }
