@@ -16,4 +16,5 @@ mod postgres;
 mod postgres_source;
 mod postgres_benches;
 mod sqlite_source;
+mod compare;
 mod readme;

@@ -50,7 +50,12 @@ const FEEDBACK_EVERY: Duration = Duration::from_secs(5);
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build, check: Some(check::check), reader: Some(reader::make) }
+    SourceFactory {
+        config_schema,
+        build,
+        check: Some(|_, config| check::check(config)),
+        reader: Some(reader::make),
+    }
 }
 
 fn config_schema() -> Value {
