@@ -2,6 +2,7 @@
 
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// One column of a stream.
@@ -127,5 +128,39 @@ impl ColumnType {
             Self::Struct(columns) => columns,
             _ => &[],
         }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    /// As people write it: `int64`, `decimal(12, 2)`, `list of string`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Boolean => "boolean",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Uint8 => "uint8",
+            Self::Uint16 => "uint16",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Decimal { precision, scale } => return write!(f, "decimal({precision}, {scale})"),
+            Self::String => "string",
+            Self::Binary => "binary",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::LocalTimestamp => "local_timestamp",
+            Self::Timestamp => "timestamp",
+            Self::Interval => "interval",
+            Self::List(item) => return write!(f, "list of {}", item.column_type),
+            Self::Struct(columns) => {
+                let fields: Vec<_> =
+                    columns.iter().map(|c| format!("{}: {}", c.name, c.column_type)).collect();
+                return write!(f, "struct({})", fields.join(", "));
+            }
+        };
+        f.write_str(word)
     }
 }
