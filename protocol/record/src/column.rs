@@ -1,12 +1,13 @@
 //! The types a column may have. One closed list that every source maps into and every sink maps out of.
 
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// One column of a stream.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// The column's name, as the source spells it.
@@ -23,7 +24,7 @@ pub struct Column {
 }
 
 /// The type of a column's values.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
     /// True or false.
