@@ -21,7 +21,7 @@ mod supervisor;
 pub use dial::{DialError, Dialer};
 pub use frames::{FramesError, LaneFrames, SchemaSource, SpooledFrames};
 pub use lane::{LaneEvent, LaneHandle};
-pub use route::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
+pub use route::{Disconnected, RouteCast, RouteFrame, RouteHandle, RouteReporter};
 pub use supervisor::{LinkConfig, LinkEvent, LinkHandle, start};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod status;
 mod tail;
 mod dead_letters;
 mod replay;
+mod schema;
 mod token;
 mod agent;
 mod explain;
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Status(args) => status::run(&client(context)?, &args, out).await,
         Command::Tail(args) => tail::run(&client(context)?, &args, out).await,
         Command::DeadLetters(command) => dead_letters::run(&client(context)?, command, out).await,
+        Command::Schema(command) => schema::run(&client(context)?, command, out).await,
         Command::Replay(args) => replay::run(&client(context)?, &args, out).await,
         Command::Token(command) => token::run(&client(context)?, command, out).await,
         Command::Agent(command) => agent::run(&client(context)?, command, out).await,

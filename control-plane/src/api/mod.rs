@@ -19,6 +19,7 @@ mod routes;
 mod tokens;
 mod status;
 mod streams;
+mod schemas;
 mod letters;
 mod events;
 mod health;
@@ -74,6 +75,7 @@ fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         status::endpoints(),
         streams::endpoints(),
+        schemas::endpoints(),
         letters::endpoints(),
         events::endpoints(),
     ];
