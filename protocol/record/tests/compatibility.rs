@@ -1,5 +1,7 @@
 //! The rules of compatibility, held against what a cast really does.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
