@@ -113,6 +113,8 @@ pub(crate) async fn run(delivery: Delivery, plan: RoutePlan, status: Arc<Mutex<R
                     // An admin who acts changes the plan, and with it the task.
                     return std::future::pending().await;
                 }
+                // What was kept back is judged again on the new binding, which casts it.
+                route.turn = None;
             }
             End::Refused(error) => {
                 tracing::error!(route = %route.plan.name, %error, "delivery stops before a row that the sink refuses");
