@@ -16,17 +16,22 @@ mod target;
 mod frame;
 mod write;
 mod sink;
+mod reader;
 mod error;
 
 pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::MysqlSink;
 
-use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
+use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 
 /// MySQL and MariaDB tables as a source and as a sink.
 pub fn adapter() -> Adapter {
-    Adapter { kind: "mysql", source: None, sink: Some(SinkFactory { config_schema, build, reader: None }) }
+    Adapter {
+        kind: "mysql",
+        source: None,
+        sink: Some(SinkFactory { config_schema, build, reader: Some(build_reader) }),
+    }
 }
 
 fn config_schema() -> serde_json::Value {
@@ -35,4 +40,8 @@ fn config_schema() -> serde_json::Value {
 
 fn build(config: &serde_json::Value) -> Result<Box<dyn Sink>, AdapterError> {
     Ok(Box::new(MysqlSink::new(Config::read(config)?)))
+}
+
+fn build_reader(config: &serde_json::Value) -> Result<Box<dyn TableReader>, AdapterError> {
+    Ok(Box::new(reader::SinkReader::new(Config::read(config)?)))
 }

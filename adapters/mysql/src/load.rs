@@ -168,6 +168,28 @@ impl Loader {
         }
     }
 
+    /// Adds the chosen rows, but for those that the table's types cannot hold.
+    ///
+    /// # Errors
+    /// The server fails.
+    pub(crate) async fn insert_what_fits(
+        &self,
+        connection: &mut Conn,
+        limits: Limits,
+        encoded: &EncodedRows,
+        chosen: &[usize],
+    ) -> Result<(), MysqlError> {
+        let mut ranges = vec![chosen];
+        while let Some(rows) = ranges.pop() {
+            match self.insert(connection, limits, encoded, rows).await {
+                Err(error) if error.refusal().is_none() => return Err(error),
+                Err(_) if rows.len() > 1 => ranges.extend([&rows[..rows.len() / 2], &rows[rows.len() / 2..]]),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn run(&self, connection: &mut Conn, sql: Vec<u8>) -> Result<(), MysqlError> {
         connection.query_drop(sql).await.map_err(|source| self.failed(source))
     }

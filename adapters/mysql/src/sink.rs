@@ -234,7 +234,11 @@ impl Session {
     }
 }
 
-async fn connect(config: &Config) -> Result<(Conn, Flavor), MysqlError> {
+/// Connects with the settings of a session that writes.
+///
+/// # Errors
+/// The server cannot be reached, or refuses the user or a setting.
+pub(crate) async fn connect(config: &Config) -> Result<(Conn, Flavor), MysqlError> {
     let server = config.server();
     // An update counts the rows that it finds, also those that it leaves as they were.
     let options = server.options()?.client_found_rows(true);
