@@ -86,6 +86,8 @@ pub(super) async fn columns_may_come_and_go(bench: Bench<'_>) -> anyhow::Result<
         random_delivery(&mut rng, 3, &stream, &narrower, 5)?,
         random_delivery(&mut rng, 4, &stream, &before, 5)?,
     ];
+    let deliveries = deliveries.map(|delivery| as_held(bench, delivery));
+    let deliveries = deliveries.into_iter().collect::<Result<Vec<_>, _>>()?;
     deliver(bench, &*target, &deliveries, 2, Cut::Never).await?;
     // Seen in the widest schema; what a delivery did not have is null.
     let mut expected = cell::rows(&deliveries[0].batch)?;
