@@ -2,18 +2,20 @@
 //!
 //! The sink writes a frame's rows and the delivery checkpoint in one transaction of one database file, so every
 //! row lands exactly once. Its modules follow the way of a row: configuration, connection, checkpoint, table,
-//! value, sink. The source has a folder of its own.
+//! value, write, sink. The source has a folder of its own.
 
 mod config;
 mod client;
 mod position;
 mod table;
+mod target;
 mod encode;
+mod write;
 mod sink;
 mod source;
 mod error;
 
-pub use config::{Config, Mode};
+pub use config::Config;
 pub use sink::SqliteSink;
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
