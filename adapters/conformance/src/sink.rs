@@ -5,6 +5,10 @@ mod expect;
 mod once;
 mod shape;
 mod keyed;
+mod settings;
+mod modes;
+mod history;
+mod read_back;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -90,6 +94,16 @@ const LAWS: &[(&str, Law)] = laws![
     keyed::the_last_row_of_a_key_wins,
     keyed::deletes_and_truncates_are_applied_in_order,
     keyed::redelivery_of_keyed_rows_changes_nothing,
+    keyed::values_that_were_not_sent_are_kept,
+    modes::a_refused_row_stops_the_route_if_told,
+    modes::deleted_rows_are_kept_and_marked,
+    modes::values_that_were_not_sent_are_kept_where_deleted_rows_are,
+    history::every_change_is_a_version,
+    history::values_that_were_not_sent_are_those_of_the_version_before,
+    history::a_replay_adds_no_version,
+    read_back::every_type_is_read_back,
+    read_back::rows_are_read_by_their_keys,
+    read_back::what_is_gone_is_not_read_back,
     once::rows_land_exactly_once_when_cut_after_any_step,
     once::rows_land_exactly_once_when_cut_within_steps,
 ];

@@ -2,7 +2,7 @@
 //!
 //! In the sink, a frame's rows travel by `LOAD DATA LOCAL` or in long `INSERT`s; rows and delivery checkpoint are committed in one transaction, so
 //! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
-//! table, value, loading, the statements of a table, writing, sink; and back again in `reader`.
+//! table, value, loading, the statements of a table, writing, sink; and back again in `read_back`.
 
 mod server;
 mod config;
@@ -16,7 +16,7 @@ mod target;
 mod frame;
 mod write;
 mod sink;
-mod reader;
+mod read_back;
 mod error;
 
 pub use config::Config;
@@ -43,5 +43,5 @@ fn build(config: &serde_json::Value) -> Result<Box<dyn Sink>, AdapterError> {
 }
 
 fn build_reader(config: &serde_json::Value) -> Result<Box<dyn TableReader>, AdapterError> {
-    Ok(Box::new(reader::SinkReader::new(Config::read(config)?)))
+    Ok(Box::new(read_back::SinkReader::new(Config::read(config)?)))
 }

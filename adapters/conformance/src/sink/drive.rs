@@ -86,6 +86,14 @@ pub(crate) fn delivery(
     })
 }
 
+/// The same delivery with the times of its changes, in microseconds.
+pub(crate) fn at_times(delivery: Delivery, times: Vec<i64>) -> anyhow::Result<Delivery> {
+    let mut columns = delivery.batch.columns().to_vec();
+    columns[1] = Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"));
+    let batch = RecordBatch::try_new(delivery.batch.schema(), columns)?;
+    Ok(Delivery { batch, ..delivery })
+}
+
 /// A delivery of new rows whose first column counts up from `offset * 1_000_000` and whose others are random.
 pub(crate) fn random_delivery(
     rng: &mut Rng,
@@ -134,6 +142,26 @@ pub(crate) async fn open(
         }
     }
     bail!("the sink did not open in {ATTEMPTS} attempts");
+}
+
+/// Delivers everything on one route in one life.
+///
+/// # Errors
+/// The sink fails or refuses a row.
+pub(crate) async fn deliver_to(
+    bench: Bench<'_>,
+    target: &dyn SinkTarget,
+    route: &RouteKey,
+    deliveries: &[Delivery],
+) -> anyhow::Result<()> {
+    let (mut sink, _) = open(bench, target, route).await?;
+    for delivery in deliveries {
+        let refused = sink.apply(delivery).await?;
+        ensure!(refused.is_empty(), "rows were refused: {refused:?}");
+    }
+    let last = deliveries.last().map_or(0, |d| d.offset.0);
+    sink.commit(&checkpoint(last), CommitReason::Closing).await?;
+    Ok(())
 }
 
 /// Delivers everything on one route and closes it; dies as `cut` says and goes on. Returns the rows that were
