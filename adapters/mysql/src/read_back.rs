@@ -17,6 +17,7 @@ use towpath_adapter_api::text::array_of_texts;
 use towpath_adapter_api::{AdapterError, BatchOutput, Mode, Reading, TableReader, WhichRows};
 use towpath_record::{Column, ColumnType, StreamSchema};
 
+use crate::client;
 use crate::config::Config;
 use crate::encode::EncodedRows;
 use crate::error::MysqlError;
@@ -45,10 +46,11 @@ impl SinkReader {
         let arrow = reading.arrow();
         let wanted = |column: &&Column| arrow.field_with_name(&column.name).is_ok();
         let columns: Vec<_> = reading.schema.columns().iter().filter(wanted).cloned().collect();
-        let (mut connection, _) = sink::connect(&self.config).await?;
+        let mut connection = client::connect(&self.config.server()).await?;
+        sink::set_up(&mut connection).await?;
         let table = Table::read(&mut connection, &name).await?;
         if !table.exists() {
-            return Err(unfit("it does not exist".to_owned()));
+            return Err(unfit("it does not exist; nothing was written yet, or it was dropped".to_owned()));
         }
         if let Some(missing) = columns.iter().find(|column| table.column(&column.name).is_none()) {
             return Err(unfit(format!("it lacks column `{}`", missing.name)));
