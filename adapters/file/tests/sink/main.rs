@@ -36,15 +36,9 @@ const WAIVERS: &[Waiver] = &[
     Waiver { law: "values_that_were_not_sent_are_kept", reason: REPLACES_NOTHING },
     Waiver { law: "a_refused_row_stops_the_route_if_told", reason: "a file has no constraints to break" },
     Waiver { law: "deleted_rows_are_kept_and_marked", reason: REPLACES_NOTHING },
-    Waiver {
-        law: "values_that_were_not_sent_are_kept_where_deleted_rows_are",
-        reason: REPLACES_NOTHING,
-    },
+    Waiver { law: "values_that_were_not_sent_are_kept_where_deleted_rows_are", reason: REPLACES_NOTHING },
     Waiver { law: "every_change_is_a_version", reason: REPLACES_NOTHING },
-    Waiver {
-        law: "values_that_were_not_sent_are_those_of_the_version_before",
-        reason: REPLACES_NOTHING,
-    },
+    Waiver { law: "values_that_were_not_sent_are_those_of_the_version_before", reason: REPLACES_NOTHING },
     Waiver { law: "a_replay_adds_no_version", reason: REPLACES_NOTHING },
     Waiver { law: "every_type_is_read_back", reason: IS_NO_TABLE },
     Waiver { law: "rows_are_read_by_their_keys", reason: IS_NO_TABLE },
