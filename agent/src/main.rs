@@ -120,6 +120,8 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 fn registry() -> Registry {
     Registry::new(vec![
         towpath_adapter_file::adapter(),
+        #[cfg(feature = "mysql")]
+        towpath_adapter_mysql::adapter(),
         #[cfg(feature = "postgres")]
         towpath_adapter_postgres::adapter(),
         #[cfg(feature = "sqlite")]

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
+use super::user::ServerUser;
+
 /// Where distributions put the server's programs; the newest version found is used.
 const HOMES: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
+const USER: ServerUser = ServerUser("postgres");
 const SUPERUSER: &str = "towpath";
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -21,6 +24,7 @@ pub struct PostgresServer {
     process: Child,
     folder: TempDir,
     port: u16,
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
@@ -44,10 +48,11 @@ impl PostgresServer {
         let password = folder.path().join("password");
         std::fs::write(&password, SUPERUSER)?;
         for (name, content) in files {
-            write_private(&folder.path().join(name), content)?;
+            super::user::write_private(&folder.path().join(name), content)?;
         }
-        give_to_server_user(folder.path())?;
-        let initdb = as_server_user(&programs.join("initdb"))
+        USER.own(folder.path())?;
+        let initdb = USER
+            .command(&programs.join("initdb"))
             .arg("--pgdata")
             .arg(&data)
             .args(["--username", SUPERUSER, "--encoding", "UTF8", "--no-locale", "--no-sync"])
@@ -56,16 +61,24 @@ impl PostgresServer {
             .output()
             .context("initdb does not run")?;
         ensure!(initdb.status.success(), "initdb failed: {}", String::from_utf8_lossy(&initdb.stderr));
+        let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
         // Another process may take the port between here and the server's start; then another is tried.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let mut process = run(&programs, folder.path(), &data, port, settings)?;
+            let mut process = run(&programs, folder.path(), &data, port, &settings)?;
             if answers(&mut process, &programs, folder.path(), port)? {
-                return Ok(Self { process, folder, port });
+                return Ok(Self { process, folder, port, settings });
             }
         }
-        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-        bail!("PostgreSQL does not start: {log}");
+        bail!("PostgreSQL does not start: {}", log_of(folder.path()));
+    }
+
+    /// One of the programs that come with the server, such as `pg_recvlogical`.
+    ///
+    /// # Errors
+    /// No server is installed.
+    pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+        Ok(programs()?.join(name))
     }
 
     /// The port on 127.0.0.1.
@@ -81,6 +94,33 @@ impl PostgresServer {
     /// The folder of the cluster's files.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Ends the server as a crash of its process would: at once and without a word.
+    ///
+    /// # Errors
+    /// The process cannot be ended.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill().context("the server cannot be killed")?;
+        self.process.wait().map(drop).context("the server does not end")
+    }
+
+    /// Starts the server again, on the same port and files, after [`PostgresServer::kill`].
+    ///
+    /// # Errors
+    /// It does not start; the error quotes its log.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let (programs, folder, data) = (programs()?, self.folder.path(), self.data_folder());
+        // The processes of its connections outlive a killed server for a moment, and it does not start beside them.
+        let give_up = Instant::now() + STARTS_WITHIN;
+        while Instant::now() < give_up {
+            self.process = run(&programs, folder, &data, self.port, &self.settings)?;
+            if answers(&mut self.process, &programs, folder, self.port)? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("PostgreSQL does not start again: {}", log_of(folder));
     }
 }
 
@@ -106,16 +146,21 @@ fn programs() -> anyhow::Result<PathBuf> {
     )
 }
 
-fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(folder.join("log"))?;
-    let mut server = as_server_user(&programs.join("postgres"));
+fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[String]) -> anyhow::Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    let mut server = USER.command(&programs.join("postgres"));
     server.arg("-D").arg(data).arg("-p").arg(port.to_string()).arg("-k").arg(folder);
     let always = ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off"];
-    for setting in always.iter().chain(settings) {
+    for setting in always.into_iter().chain(settings.iter().map(String::as_str)) {
         server.args(["-c", setting]);
     }
-    let server = server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+    // Some settings name files from the server's own folder on, others from where it was started; so these are the same.
+    let server = server.current_dir(data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
     server.context("the PostgreSQL server does not run")
+}
+
+fn log_of(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
 /// Waits until the server answers; false when it ended instead.
@@ -135,47 +180,4 @@ fn answers(process: &mut Child, programs: &Path, folder: &Path, port: u16) -> an
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(false)
-}
-
-/// Keys must be readable by the server alone.
-fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
-    std::fs::write(path, content)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    // A new file belongs to the effective user.
-    tempfile::tempfile().and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.uid() == 0)
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
-}
-
-fn as_server_user(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
-    // The folder that the tests run in may be closed to that user.
-    command.current_dir("/");
-    command
-}
-
-fn give_to_server_user(folder: &Path) -> anyhow::Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
-    let given = Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder).status()?;
-    ensure!(given.success(), "the folder {} cannot be given to the user postgres", folder.display());
-    Ok(())
 }

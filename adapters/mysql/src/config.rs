@@ -1,0 +1,193 @@
+//! What an admin may say about a MySQL or MariaDB sink.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use towpath_adapter_api::config::with_nearest_key;
+use towpath_adapter_api::mode::DELETED_AT_COLUMN;
+use towpath_adapter_api::{AdapterError, ErrorKind, Mode, OnConflict};
+use towpath_record::StreamName;
+
+use crate::position::CHECKPOINT_TABLE;
+use crate::server::{Secret, Server, Tls};
+
+const OF: &str = "mysql sink configuration";
+
+/// How a MySQL or MariaDB sink is set up. The server is named by `url`, or by `host` and its companions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address of the database, `mysql://user:password@host:port/database`. Give the password as a reference,
+    /// such as `${env:ERP_PASSWORD}`.
+    #[serde(default)]
+    pub url: Option<Secret>,
+    /// Name or address of the server, in place of `url`.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Port of the server. Default: 3306.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Name of the database that tables and the checkpoint lie in. Required beside `host`.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The user to connect as. Required beside `host`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The user's password, given as a reference such as `${file:/etc/erp/password}`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Name of the table that a stream is written to. `{stream}` stands for the stream's name with `_` in
+    /// place of dots. Default: `{stream}`.
+    #[serde(default = "stream_table")]
+    pub table: String,
+    /// How rows are written. Default: `upsert` for a stream with a key, `append` for one without.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// Name of the column that notes when a row was deleted, in mode `soft_delete`. Default: `_deleted_at`.
+    #[serde(default)]
+    pub deleted_at: Option<String>,
+    /// What is done with a row that a constraint of the table refuses. Default: `dead_letter`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+    /// Whether a missing table is created. Default: true.
+    #[serde(default = "yes")]
+    pub create: bool,
+    /// Whether a column that the table lacks is added. Default: true.
+    #[serde(default = "yes")]
+    pub alter: bool,
+    /// How many characters, or bytes, a key column of text, or bytes, is created for. MySQL indexes at most 3,072
+    /// bytes of a key, and a character takes up to four. Default: 255.
+    #[serde(default = "key_length")]
+    #[schemars(range(min = 1, max = 3072))]
+    pub key_length: u16,
+    /// Whether a server is accepted whose setting `innodb_flush_log_at_trx_commit` lets it lose the last commits
+    /// when it crashes. Rows that it loses are not sent again. Default: false.
+    #[serde(default)]
+    pub accept_lossy_commits: bool,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+impl Config {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// A key is unknown or missing, or a value cannot work; the message names it.
+    pub fn read(value: &Value) -> Result<Self, AdapterError> {
+        let config = Self::deserialize(value).map_err(|e| invalid(with_nearest_key(&e.to_string())))?;
+        config.server().check()?;
+        if config.server().database().is_none() {
+            return Err(invalid("no database is named; give `database`, or name it at the end of `url`"));
+        }
+        let literal = config.table.replace("{stream}", "");
+        if config.table.is_empty() || literal.contains(['{', '}']) || literal.chars().any(char::is_control) {
+            let table = &config.table;
+            return Err(invalid(format!(
+                "table `{table}` is not a table name; only {{stream}} is filled in"
+            )));
+        }
+        if config.table == CHECKPOINT_TABLE {
+            return Err(invalid(format!(
+                "table `{CHECKPOINT_TABLE}` is reserved for Towpath; choose another"
+            )));
+        }
+        let unused = config.deleted_at.is_some() && config.mode != Some(Mode::SoftDelete);
+        if unused || config.deleted_at.as_deref() == Some("") {
+            return Err(invalid(
+                "deleted_at names a column of mode `soft_delete`; set that mode, or leave it out",
+            ));
+        }
+        if !(1..=3072).contains(&config.key_length) {
+            return Err(invalid("key_length is a number of characters from 1 to 3072"));
+        }
+        Ok(config)
+    }
+
+    /// The server that it names.
+    pub(crate) fn server(&self) -> Server {
+        Server {
+            of: OF,
+            url: self.url.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            tls: self.tls.clone(),
+        }
+    }
+
+    /// The database's name for messages: no user, no secret.
+    pub(crate) fn address(&self) -> String {
+        self.server().address()
+    }
+
+    /// The column that notes when a row was deleted.
+    pub(crate) fn deleted_at(&self) -> &str {
+        self.deleted_at.as_deref().unwrap_or(DELETED_AT_COLUMN)
+    }
+
+    /// The table that a stream is written to.
+    pub(crate) fn table_of(&self, stream: &StreamName) -> String {
+        self.table.replace("{stream}", &stream.as_str().replace('.', "_"))
+    }
+}
+
+fn invalid(message: impl Into<String>) -> AdapterError {
+    AdapterError::new(ErrorKind::Config, OF, message)
+}
+
+fn stream_table() -> String {
+    "{stream}".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn key_length() -> u16 {
+    255
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_url_or_by_its_parts() {
+        let by_url = Config::read(&json!({ "url": "mysql://u:s3cret@db.example:3307/erp" })).unwrap();
+        assert_eq!(by_url.address(), "MySQL db.example:3307/erp");
+        let by_parts = json!({ "host": "db.example", "user": "u", "password": "s3cret", "database": "erp" });
+        assert_eq!(Config::read(&by_parts).unwrap().address(), "MySQL db.example:3306/erp");
+    }
+
+    #[test]
+    fn a_password_is_in_no_message() {
+        let config = Config::read(&json!({ "url": "mysql://u:s3cret@db.example/erp" })).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        for url in ["mysql://u:s3cret@db.example:s3cret/erp", "mysql://u:s3cret@db.example/erp?s3cret=s3cret"]
+        {
+            let broken = Config::read(&json!({ "url": url })).unwrap_err();
+            assert!(!format!("{broken:?}").contains("s3cret"), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let said = |config: &Value| Config::read(config).unwrap_err().message;
+        assert!(said(&json!({})).contains("give `url`"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "port": 3306 })).contains("leave out"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "tabel": "x" })).contains("did you mean `table`?"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "table": "{date}" })).contains("not a table name"));
+        let misplaced = json!({ "url": "mysql://u@h/d", "mode": "history", "deleted_at": "gone" });
+        assert!(said(&misplaced).contains("`soft_delete`"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "key_length": 0 })).contains("key_length"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "tls": { "mode": "always" } })).contains("prefer"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "tls": { "key": "k" } })).contains("tls.certificate"));
+        assert!(said(&json!({ "url": "mysql://u@h" })).contains("no database"));
+        assert!(said(&json!({ "url": "mysql://u@h/d?verify_ca=false" })).contains("no options"));
+    }
+}
