@@ -94,6 +94,8 @@ const LAWS: &[(&str, Law)] = laws![
     keyed::the_last_row_of_a_key_wins,
     keyed::deletes_and_truncates_are_applied_in_order,
     keyed::redelivery_of_keyed_rows_changes_nothing,
+    once::rows_land_exactly_once_when_cut_after_any_step,
+    once::rows_land_exactly_once_when_cut_within_steps,
     keyed::values_that_were_not_sent_are_kept,
     modes::a_refused_row_stops_the_route_if_told,
     modes::deleted_rows_are_kept_and_marked,
@@ -104,8 +106,6 @@ const LAWS: &[(&str, Law)] = laws![
     read_back::every_type_is_read_back,
     read_back::rows_are_read_by_their_keys,
     read_back::what_is_gone_is_not_read_back,
-    once::rows_land_exactly_once_when_cut_after_any_step,
-    once::rows_land_exactly_once_when_cut_within_steps,
 ];
 
 /// Runs every law of sinks on a kind of target.

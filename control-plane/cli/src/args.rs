@@ -40,6 +40,11 @@ pub enum Command {
     DeadLetters(DeadLettersCommand),
     /// Sends a route back to deliver again from a place in the log.
     Replay(ReplayArgs),
+    /// Compares what the sources of a route have with what its sink keeps, row by row, while changes flow.
+    Compare(CompareArgs),
+    /// Looks after the systems behind sources.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Makes, lists and takes back the tokens with which agents enrol.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -197,6 +202,41 @@ pub struct ReplayArgs {
     /// Where it begins again: `earliest`, `latest`, an offset or a time.
     #[arg(long)]
     pub from: StartFrom,
+}
+
+/// Which route to compare, and how.
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// The route.
+    pub route: String,
+    /// Sends rows that differ again from the source.
+    #[arg(long)]
+    pub repair: bool,
+    /// Most differing rows of one stream that are listed and repaired.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// At most so many rows are read in a second at each end; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub rows_per_second: u32,
+    /// How long a row may go on to differ before it counts: changes may be on their way.
+    #[arg(long, value_name = "TIME", default_value = "15s")]
+    pub settle: TimeSpan,
+    /// The form of the output; JSON comes as one line for each thing that is found.
+    #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+    pub output: StatusFormat,
+}
+
+/// What to do with the systems behind sources.
+#[derive(Subcommand, Debug)]
+pub enum SourceCommand {
+    /// Looks whether the system is ready to be read: what is wrong, and what to run there to mend it.
+    Check {
+        /// The source.
+        name: String,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
 }
 
 /// What to do with tokens.

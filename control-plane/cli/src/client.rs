@@ -1,7 +1,7 @@
 //! The API's client. It trusts the CA of the context and nothing else, under one fixed name, whatever the address.
 
 mod connect;
-mod records;
+mod lines;
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towpath_resource::api::{
-    ApplyReport, CreatedToken, DeadLetter, FleetStatus, Listed, Problem, ReplayOrder, Replayed,
-    RouteDescription, StreamStatus, TokenOrder, TokenStatus,
+    ApplyReport, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed, Problem,
+    ReplayOrder, Replayed, RouteDescription, SourceCheck, StreamRecord, StreamStatus, TokenOrder,
+    TokenStatus,
 };
 use towpath_resource::{Kind, StartFrom};
 
 use crate::context::Context;
 
 pub use connect::{ConnectError, SERVER_NAME};
-pub use records::{Records, TailArgs};
+pub use lines::{Lines, TailArgs};
 
 /// The server gives up a request after 60 s itself; this is for a server that does not answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(75);
@@ -202,16 +203,35 @@ impl Client {
     ///
     /// # Errors
     /// The request failed or was refused.
-    pub async fn tail(&self, stream: &str, args: &TailArgs) -> Answer<Records> {
-        let request = self.request(Method::GET, &["streams", stream, "records"]).query(args);
-        // A stream may be quiet for any time; only its beginning is awaited.
+    pub async fn tail(&self, stream: &str, args: &TailArgs) -> Answer<Lines<StreamRecord>> {
+        self.lines(self.request(Method::GET, &["streams", stream, "records"]).query(args)).await
+    }
+
+    /// Compares the two ends of a route.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn compare(&self, route: &str, order: &CompareOrder) -> Answer<Lines<CompareLine>> {
+        self.lines(self.request(Method::POST, &["routes", route, "compare"]).json(order)).await
+    }
+
+    /// Looks whether the system behind a source is ready to be read.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn check_source(&self, name: &str) -> Answer<SourceCheck> {
+        self.json(self.request(Method::POST, &["sources", name, "check"])).await
+    }
+
+    async fn lines<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<Lines<T>> {
+        // Any time may pass before a line comes; only the beginning of the answer is awaited.
         let response = self.send(request.timeout(Duration::MAX)).await?;
         if !response.status().is_success() {
             let status = response.status();
             let text = self.body(response).await?;
             return Err(self.refusal(status, &text));
         }
-        Ok(Records::new(self.server.clone(), response))
+        Ok(Lines::new(self.server.clone(), response))
     }
 
     /// Dead letters, newest first.

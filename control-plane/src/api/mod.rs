@@ -16,6 +16,8 @@ mod apply;
 mod resources;
 mod agents;
 mod routes;
+mod compare;
+mod sources;
 mod tokens;
 mod status;
 mod streams;
@@ -71,6 +73,8 @@ fn endpoints() -> Vec<Endpoint> {
         resources::endpoints(),
         agents::endpoints(),
         routes::endpoints(),
+        compare::endpoints(),
+        sources::endpoints(),
         tokens::endpoints(),
         status::endpoints(),
         streams::endpoints(),

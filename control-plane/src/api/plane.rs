@@ -7,8 +7,8 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use towpath_record::{AgentId, LogOffset, RegionName, RouteId, SourceId, StreamName};
 use towpath_resource::StartFrom;
-use towpath_resource::api::StreamRecord;
 use towpath_resource::api::fleet::{BreakerState, Lag};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
 use towpath_resource::observed::{Observed, Trouble};
 
 /// The data path, as the API sees it.
@@ -26,6 +26,17 @@ pub trait Plane: Send + Sync + 'static {
         &self,
         order: TailOrder,
     ) -> Result<BoxStream<'static, Result<StreamRecord, PlaneError>>, PlaneError>;
+
+    /// Looks whether the system behind a source is ready to be read.
+    async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError>;
+
+    /// Compares what the sources of a route have with what its sink keeps, stream by stream. Dropping the answer ends
+    /// the work.
+    async fn compare(
+        &self,
+        route: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError>;
 
     /// Dead letters, newest first.
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError>;

@@ -1,6 +1,9 @@
 //! The way of the data through a cell: frames come in, stand in the log, and go out along routes.
 
 pub(crate) mod sessions;
+pub(crate) mod questions;
+pub(crate) mod compare;
+mod inspect;
 pub(crate) mod ingest;
 pub(crate) mod rows;
 pub(crate) mod breaker;

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use towpath_log::deliveries::{Letter as RouteLetter, LetterState};
 use towpath_log::{Entry, LogReader, LogStatus, ReadError, RegionLog};
 use towpath_record::schema::{OP_COLUMN, TS_COLUMN, TX_COLUMN};
-use towpath_record::{FrameKind, LogOffset, Op, StreamName};
+use towpath_record::{FrameKind, LogOffset, Op, RouteId, SourceId, StreamName};
 use towpath_resource::StartFrom;
-use towpath_resource::api::StreamRecord;
 use towpath_resource::api::fleet::{BreakerState, Lag};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
 use towpath_resource::observed::Trouble;
 
 use super::breaker::State;
@@ -88,6 +88,18 @@ impl Plane for Cell {
         let frames =
             stream::unfold(tail, |mut tail| async move { tail.next().await.map(|rows| (rows, tail)) });
         Ok(frames.flat_map(stream::iter).boxed())
+    }
+
+    async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError> {
+        self.check_system(source).await
+    }
+
+    async fn compare(
+        &self,
+        route: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError> {
+        self.compare_route(route, order).await
     }
 
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod column;
 pub mod schema;
 pub mod unchanged;
+pub mod digest;
 pub mod position;
 pub mod frame;
 pub mod dead_letter;

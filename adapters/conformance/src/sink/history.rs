@@ -11,14 +11,14 @@ use towpath_record::{Column, ColumnType, Link, Op, StreamSchema};
 
 use crate::cell::{self, Cell, Row};
 use crate::sink::drive::{Cut, deliver, deliver_to, route};
-use crate::sink::keyed::{Changes, changes};
+use crate::sink::keyed::{Changes, Clock, changes};
 use crate::sink::settings::Set;
 use crate::sink::{Bench, expect};
 
 pub(super) async fn every_change_is_a_version(bench: Bench<'_>) -> anyhow::Result<()> {
     for round in 0..4 {
         let (target, mut rng) = (fresh(bench).await?, Rng::with_seed(bench.seed.wrapping_add(round)));
-        let changes = changes(&mut rng, true, 0)?;
+        let changes = changes(&mut rng, Clock::SetBack, 0)?;
         let refused = deliver(bench, &target, &changes.deliveries, 3, Cut::Within(rng, 6)).await?;
         ensure!(refused.is_empty(), "rows {refused:?} were refused");
         holds(&target, &changes).await?;
@@ -31,7 +31,7 @@ pub(super) async fn values_that_were_not_sent_are_those_of_the_version_before(
 ) -> anyhow::Result<()> {
     for round in 0..4 {
         let (target, mut rng) = (fresh(bench).await?, Rng::with_seed(bench.seed.wrapping_add(round)));
-        let changes = changes(&mut rng, true, 2)?;
+        let changes = changes(&mut rng, Clock::SetBack, 2)?;
         deliver_to(bench, &target, &route(1), &changes.deliveries).await?;
         holds(&target, &changes).await?;
     }
@@ -40,7 +40,7 @@ pub(super) async fn values_that_were_not_sent_are_those_of_the_version_before(
 
 pub(super) async fn a_replay_adds_no_version(bench: Bench<'_>) -> anyhow::Result<()> {
     let (target, mut rng) = (fresh(bench).await?, Rng::with_seed(bench.seed));
-    let changes = changes(&mut rng, true, 2)?;
+    let changes = changes(&mut rng, Clock::Steady, 2)?;
     deliver_to(bench, &target, &route(1), &changes.deliveries).await?;
     // From the beginning, and from the middle.
     for (replay, from) in [(1, 0), (2, changes.deliveries.len() / 2)] {

@@ -52,7 +52,7 @@ async fn lands_as_expected(
 pub(super) async fn values_that_were_not_sent_are_kept(bench: Bench<'_>) -> anyhow::Result<()> {
     let target = Set { target: bench.subject.fresh().await?, settings: json!({ "mode": "upsert" }) };
     let mut rng = Rng::with_seed(bench.seed);
-    let changes = changes(&mut rng, true, 3)?;
+    let changes = changes(&mut rng, Clock::SetBack, 3)?;
     let refused = deliver(bench, &target, &changes.deliveries, 3, Cut::Within(rng, 6)).await?;
     ensure!(refused.is_empty(), "rows {refused:?} were refused");
     let mut rows = BTreeMap::new();
@@ -101,7 +101,7 @@ fn values(rng: &mut Rng, schema: &StreamSchema, rows: usize) -> Vec<ArrayRef> {
     std::iter::once(ids).chain(rest).collect()
 }
 
-/// Changes at times that mostly grow, some of which do not send every value.
+/// Changes at times of a clock, some of which do not send every value.
 pub(super) struct Changes {
     pub(super) stream: StreamName,
     /// What is sent.
@@ -138,17 +138,26 @@ impl Changes {
     }
 }
 
-/// Draws changes, among them truncates if asked. Of the updates, one in `unsent` leaves values out, none if it is
+/// The clock of a source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Shows whole seconds, and never less than before.
+    Steady,
+    /// Shows whole seconds, and is set back now and then.
+    SetBack,
+}
+
+/// Draws changes, among them a truncate. Of the updates, one in `unsent` leaves values out, none if it is
 /// zero; only of rows that are there, as others have no value to leave.
-pub(super) fn changes(rng: &mut Rng, truncate: bool, unsent: u32) -> anyhow::Result<Changes> {
-    let (stream, told, plain) = plan(rng, ALL, truncate)?;
+pub(super) fn changes(rng: &mut Rng, clock: Clock, unsent: u32) -> anyhow::Result<Changes> {
+    let (stream, told, plain) = plan(rng, ALL, true)?;
     let mut present = BTreeMap::<Cell, RecordBatch>::new();
     let (mut deliveries, mut full, mut now) = (Vec::new(), Vec::new(), 1_700_000_000_000_000);
     for delivery in plain {
         let rows = delivery.batch.num_rows();
-        // A clock of whole seconds that sometimes steps back.
         let times = (0..rows).map(|_| {
-            now += [0, 0, 1_000_000, 2_000_000, -3_000_000][rng.usize(0..5)];
+            let step = [0, 0, 1, 2, if clock == Clock::SetBack { -3 } else { 0 }][rng.usize(0..5)];
+            now += step * 1_000_000;
             now
         });
         let delivery = at_times(delivery, times.collect())?;

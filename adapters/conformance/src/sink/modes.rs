@@ -12,7 +12,7 @@ use towpath_record::{Column, ColumnType, Op, StreamSchema};
 
 use crate::cell::{Cell, Row};
 use crate::sink::drive::{Cut, checkpoint, deliver, delivery, open, route, schema, stream};
-use crate::sink::keyed::{Changes, changes};
+use crate::sink::keyed::{Changes, Clock, changes};
 use crate::sink::settings::Set;
 use crate::sink::{Bench, SinkTarget, expect};
 
@@ -60,7 +60,7 @@ async fn marks_as_expected(bench: Bench<'_>, unsent: u32) -> anyhow::Result<()> 
     ] {
         let target = Set { target: bench.subject.fresh().await?, settings };
         let mut rng = Rng::with_seed(bench.seed);
-        let changes = changes(&mut rng, true, unsent)?;
+        let changes = changes(&mut rng, Clock::SetBack, unsent)?;
         let refused = deliver(bench, &target, &changes.deliveries, 3, Cut::Within(rng, 6)).await?;
         ensure!(refused.is_empty(), "rows {refused:?} were refused");
         let mut columns = changes.told.columns().to_vec();

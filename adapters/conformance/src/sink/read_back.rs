@@ -13,7 +13,7 @@ use towpath_record::{Column, ColumnType, Op, StreamName, StreamSchema};
 use crate::cell::{self, Row};
 use crate::column;
 use crate::sink::drive::{Cut, as_held, deliver, delivery, random_delivery, schema, stream};
-use crate::sink::keyed::changes;
+use crate::sink::keyed::{Clock, changes};
 use crate::sink::settings::Set;
 use crate::sink::{Bench, SinkTarget, expect};
 
@@ -78,7 +78,7 @@ pub(super) async fn rows_are_read_by_their_keys(bench: Bench<'_>) -> anyhow::Res
 pub(super) async fn what_is_gone_is_not_read_back(bench: Bench<'_>) -> anyhow::Result<()> {
     for settings in [json!({}), json!({ "mode": "soft_delete" }), json!({ "mode": "history" })] {
         let target = Set { target: bench.subject.fresh().await?, settings };
-        let changes = changes(&mut Rng::with_seed(bench.seed), true, 0)?;
+        let changes = changes(&mut Rng::with_seed(bench.seed), Clock::SetBack, 0)?;
         deliver(bench, &target, &changes.deliveries, 3, Cut::Never).await?;
         let (stream, schema) = (&changes.stream, &changes.told);
         let rows = expect::keyed(&changes.deliveries, stream)?;

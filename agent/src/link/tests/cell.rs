@@ -286,6 +286,7 @@ impl Serving {
             CellEvent::Closed(closed) => self.shared.content.lock().farewells.push(closed.code),
             CellEvent::LaneClosed { .. }
             | CellEvent::RouteRefused { .. }
+            | CellEvent::Answered { .. }
             | CellEvent::RenewalWanted { .. } => {}
         }
     }

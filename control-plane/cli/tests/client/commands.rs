@@ -179,3 +179,45 @@ async fn a_login_is_kept_only_if_the_control_plane_answers_to_it() {
     assert!(run_with(&never, &args).await.is_err());
     assert!(!never.exists());
 }
+
+#[tokio::test]
+async fn a_source_that_cannot_work_is_told_with_the_words_that_mend_it_and_its_own_exit_code() {
+    let check = r#"{"source": "erp", "findings": [
+        {"subject": "version", "verdict": "good", "found": "15.6"},
+        {"subject": "wal_level", "verdict": "failed", "found": "it is replica",
+         "remedy": "ALTER SYSTEM SET wal_level = logical;"}]}"#;
+    let desk = Desk::with(&[("POST /v1/sources/erp/check", 200, check)]).await;
+    let context = desk.path("context.yaml");
+    let cli =
+        Cli::try_parse_from(["towpath", "source", "check", "erp", "--context", context.to_str().unwrap()]);
+    let mut out = Vec::new();
+    let failed = run(cli.unwrap(), &mut out).await.unwrap_err();
+    assert_eq!(failed.exit_code(), 3);
+    let said = String::from_utf8(out).unwrap();
+    assert!(
+        said.contains("FAILED") && said.contains("-- wal_level\nALTER SYSTEM SET wal_level = logical;"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_comparison_names_the_rows_that_differ_and_has_its_own_exit_code() {
+    let lines = concat!(
+        r#"{"summed": {"stream": "erp.orders", "source": "erp", "rows_at_source": 10, "rows_at_sink": 9, "parts": 16384, "parts_that_differ": 2}}"#,
+        "\n",
+        r#"{"differs": {"stream": "erp.orders", "key": "{\"id\":7}", "kind": "missing_at_sink"}}"#,
+        "\n",
+        r#"{"compared": {"stream": "erp.orders", "settled": 1, "differing": 1, "repaired": 0, "truncated": false}}"#,
+        "\n"
+    );
+    let desk = Desk::with(&[("POST /v1/routes/orders/compare", 200, lines)]).await;
+    let context = desk.path("context.yaml");
+    let cli = Cli::try_parse_from(["towpath", "compare", "orders", "--context", context.to_str().unwrap()]);
+    let mut out = Vec::new();
+    let failed = run(cli.unwrap(), &mut out).await.unwrap_err();
+    assert_eq!(failed.exit_code(), 3);
+    assert!(failed.to_string().contains("`--repair`"), "{failed}");
+    let said = String::from_utf8(out).unwrap();
+    assert!(said.contains(r#"{"id":7}  missing at the sink"#), "{said}");
+    assert!(said.contains("not equal, 1 were only on their way, 1 differ"), "{said}");
+}

@@ -13,8 +13,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
-use towpath_record::{AgentId, LogOffset, ResourceName};
-use towpath_resource::api::StreamRecord;
+use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
 use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, TailOrder};
 use crate::api::{ApiConfig, ApiState, router};
@@ -56,6 +56,25 @@ impl Plane for FakePlane {
         }
         let lost = PlaneError::Unavailable("frame 8 is lost".into());
         Ok(stream::iter((0..150).map(record).map(Ok).chain([Err(lost)])).boxed())
+    }
+
+    async fn check_source(&self, _: SourceId) -> Result<Vec<Finding>, PlaneError> {
+        let remedy = Some("ALTER SYSTEM SET wal_level = logical;".to_owned());
+        Ok(vec![Finding {
+            subject: "wal_level".into(),
+            verdict: Verdict::Failed,
+            found: "it is replica".into(),
+            remedy,
+        }])
+    }
+
+    async fn compare(
+        &self,
+        _: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError> {
+        let lines = [format!("limit {}", order.limit), "and so on".to_owned()];
+        Ok(stream::iter(lines.map(CompareLine::Error)).boxed())
     }
 
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {

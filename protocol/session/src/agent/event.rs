@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use towpath_proto::link::{AgentMessage, GoodbyeCode, LaneFault};
+use towpath_proto::link::{AgentMessage, GoodbyeCode, LaneFault, question};
 use towpath_record::{LaneId, Link, LogId, LogOffset, Mark, Position, RouteId, SchemaHash, SinkId};
 
 use crate::chain::Inconsistency;
@@ -174,6 +174,18 @@ pub enum AgentEvent<F> {
         binding: u32,
         /// The offset.
         offset: LogOffset,
+    },
+    /// The cell asks for something beside the flow of frames. Answer with [`super::AgentSession::answer`].
+    Asked {
+        /// The question's number on this connection.
+        question: u32,
+        /// What is asked; none if this version does not know it.
+        kind: Option<question::Kind>,
+    },
+    /// Nobody waits for the answer to a question any more.
+    Dismissed {
+        /// The question.
+        question: u32,
     },
     /// A new certificate, leaf first, DER.
     Renewed {

@@ -1,7 +1,7 @@
 //! What a cell's machine tells its owner and its transport.
 
 use bytes::Bytes;
-use towpath_proto::link::{CellMessage, GoodbyeCode, Hello};
+use towpath_proto::link::{CellMessage, GoodbyeCode, Hello, answer};
 use towpath_record::{LaneId, Link, LogId, LogOffset, SchemaHash};
 
 use crate::chain::Chain;
@@ -155,6 +155,15 @@ pub enum CellEvent<F> {
         generation: u64,
         /// The status, JSON.
         status: Bytes,
+    },
+    /// The agent answers a question.
+    Answered {
+        /// The question.
+        question: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// The answer, or a part of it; none if this version does not know it.
+        kind: Option<answer::Kind>,
     },
     /// Sign a new certificate. Answer with [`super::CellSession::renewed`].
     RenewalWanted {

@@ -348,6 +348,8 @@ impl World {
             | AgentEvent::RouteUnbound { .. }
             | AgentEvent::SchemaLearned { .. }
             | AgentEvent::RejectionsStored { .. }
+            | AgentEvent::Asked { .. }
+            | AgentEvent::Dismissed { .. }
             | AgentEvent::Renewed { .. }
             | AgentEvent::RenewalRefused { .. } => {}
         }

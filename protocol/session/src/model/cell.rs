@@ -216,6 +216,7 @@ impl World {
             | CellEvent::Delivered { .. }
             | CellEvent::Rejected(_)
             | CellEvent::Observed { .. }
+            | CellEvent::Answered { .. }
             | CellEvent::RenewalWanted { .. } => {}
         }
     }
