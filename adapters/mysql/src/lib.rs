@@ -1,8 +1,9 @@
 //! MySQL and MariaDB tables as a source and as a sink.
 //!
-//! In the sink, a frame's rows travel by `LOAD DATA LOCAL` or in long `INSERT`s; rows and delivery checkpoint are committed in one transaction, so
-//! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
-//! table, value, loading, the statements of a table, writing, sink; and back again in `read_back`.
+//! In the sink, a frame's rows travel by `LOAD DATA LOCAL` or in long `INSERT`s; rows and delivery checkpoint are
+//! committed in one transaction, so every row lands exactly once. The modules follow the way of a row: configuration,
+//! connection, checkpoint, table, value, loading, the statements of a table, writing, sink; and back again in
+//! `read_back`.
 
 mod server;
 mod config;

@@ -85,9 +85,13 @@ impl Loader {
             Ok(true) => return run(connection, format!("RELEASE SAVEPOINT {SAVEPOINT}")).await,
             Ok(false) => {}
             Err(error) if is_refused_load(&error) => limits.local_infile = false,
-            // A trigger that fails and the like: the rows are told apart below.
-            Err(Error::Server(error)) => tracing::debug!(%error, "a load failed; the rows are inserted"),
-            Err(source) => return Err(self.failed(source)),
+            Err(error) => {
+                // What a row is to blame for is told apart below. Anything else may have ended the transaction.
+                let error = self.failed(error);
+                if error.refusal().is_none() {
+                    return Err(error);
+                }
+            }
         }
         run(connection, format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}")).await?;
         run(connection, format!("RELEASE SAVEPOINT {SAVEPOINT}")).await?;

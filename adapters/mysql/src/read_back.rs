@@ -64,7 +64,10 @@ impl SinkReader {
             WhichRows::All => format!("SELECT {values} FROM {place} t"),
             WhichRows::Keys(keys) => {
                 let matches = want(&mut connection, &name, &table, &reading.schema, keys).await?;
-                format!("SELECT {values} FROM {STAGE} s JOIN {place} t ON {matches}")
+                let key: Vec<_> = reading.schema.key().iter().map(|name| quoted(name)).collect();
+                // A key that is sent twice is wanted once.
+                let wanted = format!("SELECT DISTINCT {} FROM {STAGE}", key.join(", "));
+                format!("SELECT {values} FROM ({wanted}) s JOIN {place} t ON {matches}")
             }
         };
         if let Some(absence) = mode.absence_column(deleted_at) {
@@ -104,19 +107,20 @@ async fn want(
     let (mut parts, mut columns, mut matches) = (Vec::new(), Vec::new(), Vec::new());
     for column in schema.columns().iter().filter(|column| schema.key().contains(&column.name)) {
         let (existing, quoted) = (table.column(&column.name), quoted(&column.name));
-        parts.push(format!("{quoted} {} NOT NULL", existing.map_or("LONGTEXT", |existing| &existing.full)));
+        parts.push(format!("{quoted} {} NULL", existing.map_or("LONGTEXT", |existing| &existing.full)));
         matches.push(format!("t.{quoted} = s.{quoted}"));
     }
-    // A key that is sent twice is wanted once.
-    let primary: Vec<_> = schema.key().iter().map(|name| quoted(name)).collect();
-    parts.push(format!("PRIMARY KEY ({})", primary.join(", ")));
     for key in schema.key() {
         let column = schema.columns().iter().find(|column| &column.name == key);
         let form = column.map(|column| form(&column.column_type, table.column(key)));
         columns.extend(form.map(|form| Assigned { name: quoted(key), form }));
     }
     let doing = || MysqlError::server(format!("read table {name}"));
-    let sql = format!("CREATE TEMPORARY TABLE {STAGE} ({}) ENGINE = InnoDB", parts.join(", "));
+    // Some servers want a primary key of every table, and keys need not fit in one.
+    let sql = format!(
+        "CREATE TEMPORARY TABLE {STAGE} (_towpath_row BIGINT AUTO_INCREMENT PRIMARY KEY, {}) ENGINE = InnoDB",
+        parts.join(", ")
+    );
     connection.query_drop(sql).await.map_err(doing())?;
     let all: Vec<_> = (0..keys.num_columns()).collect();
     let encoded = EncodedRows::new(keys, &all, |_| None);
