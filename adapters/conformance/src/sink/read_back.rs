@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringA
 use fastrand::Rng;
 use serde_json::json;
 use towpath_adapter_api::{BatchOutput, Delivery, Reading, WhichRows};
-use towpath_record::{Column, ColumnType, Op, StreamName, StreamSchema};
+use towpath_record::{Column, ColumnType, Op, ResourceName, StreamName, StreamSchema};
 
 use crate::cell::{self, Row};
 use crate::column;
@@ -112,7 +112,8 @@ async fn read(
 ) -> anyhow::Result<Vec<Row>> {
     let make = bench.factory.reader.context("the sink cannot be read back")?;
     let mut reader = make(&target.config())?;
-    let reading = Reading { stream: stream.clone(), schema: schema.clone(), rows };
+    let owner = ResourceName::new("suite")?;
+    let reading = Reading { owner, stream: stream.clone(), schema: schema.clone(), rows };
     let (output, mut batches) = BatchOutput::channel(1);
     let arrow = reading.arrow();
     let collect = async {
