@@ -16,6 +16,7 @@ mod emit;
 mod capture;
 mod polling;
 mod release;
+pub(crate) mod query;
 
 use std::sync::Arc;
 
