@@ -192,6 +192,7 @@ fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
                 sink_agent: agent.id,
                 replay,
                 start: state.start_of(route),
+                accepted: state.accepted_schemas.get(&route.id).cloned().unwrap_or_default(),
             },
         ))
     };

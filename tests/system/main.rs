@@ -5,6 +5,7 @@ mod flow;
 mod dead_letters;
 mod duplicates;
 mod replay;
+mod schema;
 mod retention;
 mod crash;
 mod trust;

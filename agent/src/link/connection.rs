@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use towpath_proto::link::{CellMessage, Unanswered, answer, question};
 use towpath_record::{LaneId, LogOffset, SchemaHash, SealedFrame, StreamSchema};
 use towpath_session::{
-    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Chain, Closed, GoodbyeCode, Inconsistency,
+    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Cast, Chain, Closed, GoodbyeCode, Inconsistency,
     LaneGrant, RouteBinding,
 };
 
@@ -22,7 +22,7 @@ use super::dial::{Dialed, socket_towards};
 use super::frames::{FramesError, survey};
 use super::lane::LaneEvent;
 use super::question::{Asked, OpenQuestion};
-use super::route::{RouteEntry, RouteFrame, RouteHandle};
+use super::route::{RouteCast, RouteEntry, RouteFrame, RouteHandle};
 use super::supervisor::{Command, LinkEvent, State};
 use super::{control_stream, lane_stream, route_stream};
 
@@ -314,7 +314,7 @@ impl Driver<'_> {
             AgentEvent::Desired { generation, state } => {
                 self.state.tell(LinkEvent::Desired { generation, state });
             }
-            AgentEvent::RouteBound(binding) => self.bound(binding),
+            AgentEvent::RouteBound { binding, casts } => self.bound(binding, casts),
             AgentEvent::RouteUnbound { binding, reason } => {
                 tracing::info!(binding, reason, "a route was unbound");
                 self.routes.remove(&binding);
@@ -372,8 +372,13 @@ impl Driver<'_> {
         });
     }
 
-    fn bound(&mut self, binding: RouteBinding) {
-        let (handle, entry) = RouteHandle::new(binding, self.handle.clone());
+    fn bound(&mut self, binding: RouteBinding, casts: Vec<Cast>) {
+        let known = casts.into_iter().map(|Cast { source, stream, from, to }| {
+            Some(RouteCast { source, stream, from, to: self.schemas.get(&to)?.clone() })
+        });
+        // One that was said and cannot be read has ended the session already.
+        let Some(casts) = known.collect() else { return };
+        let (handle, entry) = RouteHandle::new(binding, casts, self.handle.clone());
         self.routes.insert(binding.binding, Route { entry, stream: None });
         self.state.tell(LinkEvent::RouteBound(handle));
     }

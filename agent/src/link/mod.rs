@@ -23,7 +23,7 @@ pub use dial::{DialError, Dialer};
 pub use frames::{FramesError, LaneFrames, SchemaSource, SpooledFrames};
 pub use lane::{LaneEvent, LaneHandle};
 pub use question::{Asked, Reply};
-pub use route::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
+pub use route::{Disconnected, RouteCast, RouteFrame, RouteHandle, RouteReporter};
 pub use supervisor::{LinkConfig, LinkEvent, LinkHandle, start};
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use towpath_record::{ResourceName, TimeSpan};
+use towpath_record::{ResourceName, StreamName, TimeSpan};
 use towpath_resource::{Kind, StartFrom};
 
 use crate::demo::DemoArgs;
@@ -38,6 +38,9 @@ pub enum Command {
     /// Lists, shows and replays what could not be processed.
     #[command(subcommand, name = "deadletters", alias = "deadletter")]
     DeadLetters(DeadLettersCommand),
+    /// Lists, shows and compares the schemas of streams, and accepts a version for a route.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Sends a route back to deliver again from a place in the log.
     Replay(ReplayArgs),
     /// Compares what the sources of a route have with what its sink keeps, row by row, while changes flow.
@@ -191,6 +194,60 @@ pub enum DeadLettersCommand {
         /// Their ids.
         #[arg(required = true)]
         ids: Vec<String>,
+    },
+}
+
+/// What to do with schemas.
+#[derive(Subcommand, Debug)]
+pub enum SchemaCommand {
+    /// Lists the schemas of streams.
+    List {
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Shows a version of a stream's schema, and what changed from version to version.
+    Show {
+        /// The stream, such as `erp.orders`.
+        stream: String,
+        /// The version. Default: the newest.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long)]
+        source: Option<String>,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Compares two versions of a stream's schema.
+    Diff {
+        /// The stream, such as `erp.orders`.
+        stream: String,
+        /// The one version.
+        from: u32,
+        /// The other version.
+        to: u32,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long)]
+        source: Option<String>,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Accepts a version that breaks a route's rule, so that the route goes on with it.
+    Accept {
+        /// The route.
+        route: String,
+        /// The stream, to accept a version beforehand. Default: what the route stopped before.
+        #[arg(long, requires = "version")]
+        stream: Option<StreamName>,
+        /// The version. Default: what the route stopped before.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long, requires = "stream")]
+        source: Option<ResourceName>,
     },
 }
 

@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towpath_resource::api::{
-    ApplyReport, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed, Problem,
-    ReplayOrder, Replayed, RouteDescription, SourceCheck, StreamRecord, StreamStatus, TokenOrder,
-    TokenStatus,
+    AcceptOrder, ApplyReport, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed,
+    Problem, ReplayOrder, Replayed, RouteDescription, SchemaAccepted, SchemaDescription, SchemaDiff,
+    SourceCheck, StreamRecord, StreamSchemas, StreamStatus, TokenOrder, TokenStatus,
 };
 use towpath_resource::{Kind, StartFrom};
 
@@ -232,6 +232,51 @@ impl Client {
             return Err(self.refusal(status, &text));
         }
         Ok(Lines::new(self.server.clone(), response))
+    }
+
+    /// The schemas of streams.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schemas(&self) -> Answer<Vec<StreamSchemas>> {
+        Ok(self.get::<Listed<StreamSchemas>>(&["schemas"]).await?.items)
+    }
+
+    /// A version of a stream's schema.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schema(
+        &self,
+        stream: &str,
+        version: Option<u32>,
+        source: Option<&str>,
+    ) -> Answer<SchemaDescription> {
+        let request = self.request(Method::GET, &["schemas", stream]);
+        self.json(request.query(&[("version", version)]).query(&[("source", source)])).await
+    }
+
+    /// What is different between two versions of a stream's schema.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schema_diff(
+        &self,
+        stream: &str,
+        from: u32,
+        to: u32,
+        source: Option<&str>,
+    ) -> Answer<SchemaDiff> {
+        let request = self.request(Method::GET, &["schemas", stream, "diff"]);
+        self.json(request.query(&[("from", from), ("to", to)]).query(&[("source", source)])).await
+    }
+
+    /// Accepts a version of a schema for a route.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn accept_schema(&self, route: &str, order: &AcceptOrder) -> Answer<SchemaAccepted> {
+        self.json(self.request(Method::POST, &["routes", route, "accept"]).json(order)).await
     }
 
     /// Dead letters, newest first.

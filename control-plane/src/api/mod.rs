@@ -21,6 +21,7 @@ mod sources;
 mod tokens;
 mod status;
 mod streams;
+mod schemas;
 mod letters;
 mod events;
 mod health;
@@ -78,6 +79,7 @@ fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         status::endpoints(),
         streams::endpoints(),
+        schemas::endpoints(),
         letters::endpoints(),
         events::endpoints(),
     ];

@@ -1,15 +1,17 @@
 //! What an admin asks of the systems at the ends of routes: whether a source is ready, and whether a sink keeps what
 //! its sources have.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use towpath_catalog::State;
 use towpath_proto::ids;
 use towpath_proto::link::{CheckSource, answer, question};
-use towpath_record::{ResourceName, RouteId, SourceId, StreamName};
+use towpath_record::{ResourceName, RouteId, SourceId, StreamName, StreamSchema};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding};
-use towpath_resource::{Resource, RouteSpec, SinkSpec};
+use towpath_resource::{Resource, RouteSpec, SinkSpec, SourceSpec};
 
 use super::compare::{self, Flow};
 use super::questions::{AskError, ask};
@@ -50,12 +52,17 @@ impl Cell {
     fn flows(&self, state: &State, route: RouteId) -> Result<Vec<Flow>, PlaneError> {
         let route = state.route(route).ok_or_else(just_changed)?;
         let sink = state.sinks.get(&route.spec.sink).ok_or_else(just_changed)?;
-        let log = self.log().status();
-        let taken = log.totals.0.keys().filter(|stream| route.spec.takes(stream));
-        let flows = taken.map(|stream| {
-            let feeds = log.by_source.iter().filter(|(_, source)| source.streams.contains(stream));
-            let feeders: Vec<_> = feeds.map(|(id, _)| *id).collect();
-            self.flow(state, route, sink, stream, &feeders)
+        let versions = self.log().schema_versions();
+        let mut streams: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (source, stream, _) in versions.iter().filter(|(_, stream, _)| route.spec.takes(stream)) {
+            // What a source has brought that was deleted since has nothing to be compared with.
+            streams.entry(stream).or_default().extend(state.source(source));
+        }
+        streams.retain(|_, sources| !sources.is_empty());
+        let totals = self.log().status().totals;
+        let flows = streams.into_iter().map(|(stream, sources)| {
+            let schema = totals.0.get(stream).and_then(|totals| self.log().schema(totals.schema?));
+            flow(state, route, sink, stream, schema.ok_or_else(just_changed)?, &sources)
         });
         let flows = flows.collect::<Result<Vec<_>, _>>()?;
         if flows.is_empty() {
@@ -66,58 +73,35 @@ impl Cell {
         }
         Ok(flows)
     }
+}
 
-    fn flow(
-        &self,
-        state: &State,
-        route: &Resource<RouteSpec>,
-        sink: &Resource<SinkSpec>,
-        stream: &StreamName,
-        feeders: &[SourceId],
-    ) -> Result<Flow, PlaneError> {
-        let &[source] = feeders else {
-            return Err(PlaneError::Conflict(format!(
-                "stream {stream} of route {} is fed by {} sources; only what comes from one can be compared",
-                route.name(),
-                feeders.len()
-            )));
-        };
-        let agent =
-            |name: &ResourceName| state.agents.get(name).map(|agent| agent.id).ok_or_else(just_changed);
-        let source = state.source(source).ok_or_else(|| {
-            PlaneError::Conflict(format!(
-                "the source of stream {stream} was deleted; there is nothing to compare"
-            ))
-        })?;
-        let schema = newest_schema(self.log(), stream).ok_or_else(|| {
-            PlaneError::Conflict(format!(
-                "stream {stream} has brought no records yet; there is nothing to compare"
-            ))
-        })?;
-        Ok(Flow {
-            stream: stream.clone(),
-            schema,
-            source: source.id,
-            source_name: source.name().clone(),
-            source_agent: agent(&source.spec.agent)?,
-            sink: sink.id,
-            sink_agent: agent(&sink.spec.agent)?,
-        })
-    }
+fn flow(
+    state: &State,
+    route: &Resource<RouteSpec>,
+    sink: &Resource<SinkSpec>,
+    stream: &StreamName,
+    schema: StreamSchema,
+    sources: &[&Resource<SourceSpec>],
+) -> Result<Flow, PlaneError> {
+    let &[source] = sources else {
+        return Err(PlaneError::Conflict(format!(
+            "stream {stream} of route {} is fed by {} sources; only what comes from one can be compared",
+            route.name(),
+            sources.len()
+        )));
+    };
+    let agent = |name: &ResourceName| state.agents.get(name).map(|agent| agent.id).ok_or_else(just_changed);
+    Ok(Flow {
+        stream: stream.clone(),
+        schema,
+        source: source.id,
+        source_name: source.name().clone(),
+        source_agent: agent(&source.spec.agent)?,
+        sink: sink.id,
+        sink_agent: agent(&sink.spec.agent)?,
+    })
 }
 
 fn just_changed() -> PlaneError {
     PlaneError::Unavailable("the resource was just changed; try again".to_owned())
-}
-
-fn newest_schema(log: &towpath_log::RegionLog, stream: &StreamName) -> Option<towpath_record::StreamSchema> {
-    let mut reader = log.reader(log.status().first);
-    let mut newest = None;
-    while let Ok(Some(entry)) = reader.next_now() {
-        let header = entry.frame.header();
-        if header.kind == towpath_record::FrameKind::Records && header.stream == *stream {
-            newest = Some(header.schema);
-        }
-    }
-    log.schema(newest?)
 }

@@ -8,6 +8,7 @@ pub(crate) mod ingest;
 pub(crate) mod rows;
 pub(crate) mod breaker;
 pub(crate) mod route;
+pub(crate) mod gate;
 pub(crate) mod deliver;
 pub(crate) mod letters;
 pub(crate) mod retention;

@@ -9,6 +9,7 @@ pub mod route;
 pub mod compare;
 pub mod check;
 pub mod stream;
+pub mod schema;
 pub mod letter;
 
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
@@ -18,6 +19,9 @@ pub use fleet::{AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, Sin
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
+pub use schema::{
+    AcceptOrder, SchemaAccepted, SchemaDescription, SchemaDiff, SchemaHold, StreamSchemas, VersionStatus,
+};
 pub use stream::{StreamRecord, StreamStatus};
 pub use token::{CreatedToken, TokenOrder, TokenState, TokenStatus};
 

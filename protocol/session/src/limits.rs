@@ -29,6 +29,9 @@ pub const MAX_LANES: usize = 1_000;
 /// Most bound routes of one session.
 pub const MAX_ROUTES: usize = 1_000;
 
+/// Most casts of one bound route. All of them fit into one message.
+pub const MAX_CASTS: usize = 1_000;
+
 /// Most schemas that one side may say on one connection.
 pub const MAX_SCHEMAS: usize = 4_096;
 

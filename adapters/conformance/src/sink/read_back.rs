@@ -12,7 +12,7 @@ use towpath_record::{Column, ColumnType, Op, ResourceName, StreamName, StreamSch
 
 use crate::cell::{self, Row};
 use crate::column;
-use crate::sink::drive::{Cut, deliver, delivery, random_delivery, schema, stream};
+use crate::sink::drive::{Cut, as_held, deliver, delivery, random_delivery, schema, stream};
 use crate::sink::keyed::{Clock, changes};
 use crate::sink::settings::Set;
 use crate::sink::{Bench, SinkTarget, expect};
@@ -31,7 +31,7 @@ pub(super) async fn every_type_is_read_back(bench: Bench<'_>) -> anyhow::Result<
         let target = Set { target: bench.subject.fresh().await?, settings };
         let schema = schema(columns.clone(), key)?;
         let deliveries = (1..=2)
-            .map(|offset| random_delivery(&mut rng, offset, &stream, &schema, 300))
+            .map(|offset| as_held(bench, random_delivery(&mut rng, offset, &stream, &schema, 300)?))
             .collect::<Result<Vec<_>, _>>()?;
         let refused = deliver(bench, &target, &deliveries, 2, Cut::Never).await?;
         ensure!(refused.is_empty(), "rows {refused:?} were refused");

@@ -16,7 +16,7 @@ use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
 use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
-use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, TailOrder};
+use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
 use crate::api::{ApiConfig, ApiState, router};
 use crate::control::ca::CaFingerprint;
 
@@ -26,6 +26,7 @@ pub(super) const TOKEN: &str = "tpa1.test";
 pub(super) struct FakePlane {
     pub(super) snapshot: Mutex<Snapshot>,
     pub(super) letters: Mutex<Vec<Letter>>,
+    pub(super) schemas: Mutex<Vec<StreamVersions>>,
     pub(super) unready: Mutex<Option<String>>,
 }
 
@@ -75,6 +76,10 @@ impl Plane for FakePlane {
     ) -> Result<BoxStream<'static, CompareLine>, PlaneError> {
         let lines = [format!("limit {}", order.limit), "and so on".to_owned()];
         Ok(stream::iter(lines.map(CompareLine::Error)).boxed())
+    }
+
+    fn schemas(&self) -> Vec<StreamVersions> {
+        self.schemas.lock().clone()
     }
 
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {

@@ -20,7 +20,7 @@ use towpath_proto::link::{
 };
 use towpath_record::{LaneId, SchemaHash};
 
-pub use event::{AgentEvent, AgentTransmit, LaneGrant, RouteBinding};
+pub use event::{AgentEvent, AgentTransmit, Cast, LaneGrant, RouteBinding};
 
 use crate::backoff::BackoffConfig;
 use crate::closing::Closed;

@@ -20,7 +20,7 @@ use towpath_proto::link::{
 };
 use towpath_record::SchemaHash;
 
-pub use event::{CellEvent, CellTransmit, LaneOpening, Rejections};
+pub use event::{CastOrder, CellEvent, CellTransmit, LaneOpening, Rejections};
 pub use lanes::marks_chunk;
 
 use crate::closing::{Closed, shortened};

@@ -1,21 +1,24 @@
 //! What one side may not do, and how the other takes it.
 
+mod questions;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use towpath_proto::ids;
 use towpath_proto::link::cell_message::Kind;
 use towpath_proto::link::{
-    Ack, AgentMessage, Answer, CellMessage, CheckSource, CloseLane, Desired, Dismiss, Findings, Goodbye,
-    Heartbeat, Hello, LaneOpened, OpenLane, Question, RouteCredit, Schema, Welcome, answer, question,
+    Ack, AgentMessage, CellMessage, CloseLane, Desired, Goodbye, Heartbeat, Hello, LaneOpened, OpenLane,
+    RouteCredit, Schema, Welcome,
 };
 use towpath_record::{
-    LaneId, Link, LogId, LogOffset, Position, RegionName, RouteId, SchemaHash, SinkId, SourceId,
+    Column, ColumnType, LaneId, Link, LogId, LogOffset, Position, RegionName, RouteId, SchemaHash, SinkId,
+    SourceId, StreamName, StreamSchema,
 };
-use towpath_session::limits::{HEARTBEAT, MAX_ANSWER_BYTES, MAX_LANES, MAX_QUESTIONS, SILENT_HEARTBEATS};
+use towpath_session::limits::{HEARTBEAT, MAX_LANES, SILENT_HEARTBEATS};
 use towpath_session::{
-    AgentConfig, AgentEvent, AgentSession, AgentTransmit, CellConfig, CellEvent, CellSession, CellTransmit,
-    Chain, Closed, Frame, GoodbyeCode, Inconsistency, LaneFault, Party,
+    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Cast, CastOrder, CellConfig, CellEvent,
+    CellSession, CellTransmit, Chain, Closed, Frame, GoodbyeCode, Inconsistency, LaneFault, Party,
 };
 
 #[derive(Clone, PartialEq, Debug)]
@@ -289,7 +292,14 @@ fn credit_that_was_never_used_cannot_be_given_back() {
     let (route, sink, log) = ([1; 16], [2; 16], [3; 16]);
     let binding = cell
         .machine
-        .bind_route(cell.now, RouteId::from_bytes(route), 0, SinkId::from_bytes(sink), LogId::from_bytes(log))
+        .bind_route(
+            cell.now,
+            RouteId::from_bytes(route),
+            0,
+            SinkId::from_bytes(sink),
+            LogId::from_bytes(log),
+            &[],
+        )
         .expect("the session is open");
     let window_bytes = 1_000;
     cell.say(towpath_proto::link::RouteReady { binding, checkpoint: None, window_bytes });
@@ -389,6 +399,7 @@ fn a_delivery_before_the_sink_is_open_or_out_of_order_is_not_taken() {
         replay: 0,
         sink: ids::to_bytes(&[2; 16]),
         log: ids::to_bytes(&[3; 16]),
+        casts: Vec::new(),
     };
     let mut early = Agent::open();
     early.hear(bind());
@@ -491,94 +502,65 @@ fn after_a_goodbye_nothing_more_is_said_or_heard() {
     assert_eq!((agent.drain(), agent.machine.poll_timeout()), (vec![], None));
 }
 
-fn check() -> question::Kind {
-    question::Kind::CheckSource(CheckSource::default())
+fn columns_of(name: &str) -> StreamSchema {
+    StreamSchema::new(vec![Column::nullable(name, ColumnType::Int64)], Vec::new()).expect("the name is plain")
 }
 
-fn findings(bytes: usize) -> answer::Kind {
-    answer::Kind::Findings(Findings { findings: vec![b' '; bytes].into() })
-}
-
-fn part(question: u32, more: bool, bytes: usize) -> Answer {
-    Answer { question, more, kind: Some(findings(bytes)) }
+fn order(to: &StreamSchema) -> CastOrder {
+    let stream = StreamName::new("erp.orders").expect("the name is plain");
+    CastOrder { source: SourceId::from_bytes([5; 16]), stream, from: SchemaHash([9; 32]), to: to.clone() }
 }
 
 #[test]
-fn an_answer_comes_in_parts_and_ends_its_question() {
+fn a_schema_that_is_cast_to_is_said_once_and_before_the_route_is_bound() {
     let mut cell = Cell::open();
-    let question = cell.machine.ask(cell.now, check()).unwrap();
-    cell.say(part(question, true, 1));
-    cell.say(part(question, false, 1));
-    cell.say(part(question, false, 1));
-    let more: Vec<_> = cell
-        .drain()
-        .into_iter()
-        .map(|event| match event {
-            CellEvent::Answered { more, .. } => more,
-            other => panic!("{other:?} instead of an answer"),
-        })
-        .collect();
-    assert_eq!(more, [true, false], "the third part answers nothing");
-}
+    let mut bind = |casts: &[CastOrder]| {
+        let (route, sink) = (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]));
+        cell.machine
+            .bind_route(cell.now, route, 0, sink, LogId::from_bytes([3; 16]), casts)
+            .expect("it is open");
+        let mut said = Vec::new();
+        while let Some(transmit) = cell.machine.poll_transmit() {
+            if let CellTransmit::Message(message) = transmit {
+                said.push(message);
+            }
+        }
+        said
+    };
+    let to = columns_of("n");
+    let first = bind(&[order(&to), order(&to)]);
+    let again = bind(&[order(&to)]);
+    assert_eq!((first.len(), again.len()), (2, 1), "{first:?} {again:?}");
 
-#[test]
-fn what_is_answered_after_a_dismissal_is_dropped() {
-    let mut cell = Cell::open();
-    let question = cell.machine.ask(cell.now, check()).unwrap();
-    cell.machine.dismiss(cell.now, question);
-    cell.say(part(question, false, 1));
-    assert_eq!(cell.drain(), []);
-}
-
-#[test]
-fn an_agent_that_answers_what_was_never_asked_is_cut_off() {
-    let mut cell = Cell::open();
-    cell.say(part(1, false, 1));
-    cell.assert_violated("question 1 was never agreed");
-}
-
-#[test]
-fn an_agent_that_never_ends_its_answer_is_cut_off() {
-    let mut cell = Cell::open();
-    let question = cell.machine.ask(cell.now, check()).unwrap();
-    let (bytes, parts) = (1 << 20, MAX_ANSWER_BYTES >> 20);
-    (0..parts).for_each(|_| cell.say(part(question, true, bytes)));
-    cell.assert_violated("bytes in an answer");
-}
-
-#[test]
-fn no_more_is_asked_than_may_wait() {
-    let mut cell = Cell::open();
-    let asked: Vec<_> = (0..=MAX_QUESTIONS).map(|_| cell.machine.ask(cell.now, check())).collect();
-    assert_eq!(asked.iter().flatten().count(), MAX_QUESTIONS);
-    cell.say(part(asked[0].unwrap(), false, 1));
-    assert!(cell.machine.ask(cell.now, check()).is_some());
-}
-
-#[test]
-fn an_agent_answers_once_and_only_what_somebody_waits_for() {
-    let mut agent = Agent::with_lane();
-    for question in 1..=2 {
-        agent.hear(Question { question, kind: Some(check()) });
+    let mut agent = Agent::open();
+    for message in first {
+        agent.machine.handle_message(agent.now, message);
     }
-    agent.hear(Dismiss { question: 2 });
-    assert!(matches!(agent.drain().last(), Some(AgentEvent::Dismissed { question: 2 })));
-    for question in [1, 1, 2, 3] {
-        agent.machine.answer(agent.now, question, false, findings(1));
-    }
-    assert!(agent.machine.poll_transmit().is_some());
-    assert!(agent.machine.poll_transmit().is_none());
+    let mut events = std::iter::from_fn(|| agent.machine.poll_event());
+    let bound = events.find_map(|event| match event {
+        AgentEvent::RouteBound { casts, .. } => Some(casts),
+        _ => None,
+    });
+    let CastOrder { source, stream, from, .. } = order(&to);
+    assert_eq!(bound, Some(vec![Cast { source, stream, from, to: to.hash() }; 2]));
 }
 
 #[test]
-fn a_cell_that_asks_too_much_or_twice_is_left() {
-    let mut agent = Agent::with_lane();
-    agent.hear(Question { question: 2, kind: Some(check()) });
-    agent.hear(Question { question: 2, kind: Some(check()) });
-    agent.assert_violated("question 2 was used before");
-    let mut agent = Agent::with_lane();
-    for question in 1..=MAX_QUESTIONS as u32 + 1 {
-        agent.hear(Question { question, kind: Some(check()) });
-    }
-    agent.assert_violated("questions at a time");
+fn a_cast_to_a_schema_that_was_never_said_is_not_taken() {
+    let mut agent = Agent::open();
+    let cast = towpath_proto::link::Cast {
+        source: ids::to_bytes(&[5; 16]),
+        stream: "erp.orders".to_owned(),
+        from: ids::to_bytes(&[9; 32]),
+        to: ids::to_bytes(&[8; 32]),
+    };
+    agent.hear(towpath_proto::link::BindRoute {
+        binding: 1,
+        route: ids::to_bytes(&[1; 16]),
+        replay: 0,
+        sink: ids::to_bytes(&[2; 16]),
+        log: ids::to_bytes(&[3; 16]),
+        casts: vec![cast],
+    });
+    agent.assert_violated("was used and never said");
 }
