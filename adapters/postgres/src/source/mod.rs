@@ -23,6 +23,7 @@ mod table;
 mod spill;
 mod outbox;
 mod follow;
+mod query;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use towpath_adapter_api::{AdapterError, Output, Releases, Source, SourceContext, SourceFactory};
 use towpath_record::{ResourceName, StreamName};
+
+pub(crate) use query::adapter as query_adapter;
 
 pub use config::{NumericMode, SnapshotMode, SourceConfig};
 
