@@ -32,7 +32,7 @@ pub struct Connection {
 /// What a name is put between.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Quotes {
+enum Quotes {
     /// `"name"`: most databases, SQL Server among them.
     #[default]
     Double,

@@ -5,9 +5,7 @@ use std::time::Duration;
 use odbc_api::handles::Record;
 use odbc_api::parameter::{InputParameter, WithDataType};
 use odbc_api::sys::{Date, Timestamp};
-use odbc_api::{
-    ConnectionOptions, Cursor, CursorRow, DataType, Error, IntoParameter, Nullable, ResultSetMetadata,
-};
+use odbc_api::{ConnectionOptions, Cursor, CursorRow, DataType, Error, IntoParameter, Nullable};
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_adapter_query::{End, PageOutput, Pager, Shape, Statement, Value};
 use towpath_record::ColumnType;

@@ -164,7 +164,7 @@ async fn a_failure_names_its_cause_and_no_secret() {
     let query = json!({ "stream": "s", "sql": "SELECT 1 AS a", "mark": "a" });
     let missing = config("Driver=NoSuchDriver;Pwd=s3cret", query.clone());
     let error = read(&missing, Position::default()).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("NoSuchDriver"), "{error}");
     assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     let folder = tempfile::tempdir().unwrap();
     let string = sqlite(&folder, "CREATE TABLE t (a INTEGER);").unwrap();

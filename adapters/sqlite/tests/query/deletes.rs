@@ -108,7 +108,9 @@ async fn what_a_release_covers_leaves_the_cache() {
     // Enough notes for a new base.
     for id in 100..180 {
         agent.sql(&format!("INSERT INTO orders VALUES ({id}, 'x', {id});"));
-        while !agent.receive(&mut run).await {}
+        while !agent.replica("erp.orders").contains_key(&id.to_string()) {
+            agent.receive(&mut run).await;
+        }
     }
     agent.receive_all(&mut run).await;
     let entries = || {

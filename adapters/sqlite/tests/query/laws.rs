@@ -77,7 +77,7 @@ async fn a_check_says_of_each_query_what_it_lacks() {
     let mut config = orders(json!({}));
     let queries = config["queries"].as_array_mut().unwrap();
     queries.push(json!({ "stream": "b", "sql": "SELECT id FROM orders", "mark": "seen", "key": ["id"] }));
-    queries.push(json!({ "stream": "c", "sql": "SELECT * FROM nothing", "mark": "seen", "key": ["id"] }));
+    queries.push(json!({ "stream": "c", "sql": "SELECT * FROM nowhere", "mark": "seen", "key": ["id"] }));
     queries.push(json!({ "stream": "d", "sql": "SELECT * FROM orders", "mark": "seen" }));
     config["connection"] = json!({ "path": agent.path() });
     let findings = (query_adapter().source.unwrap().check.unwrap())(&config).await.unwrap();
