@@ -56,7 +56,7 @@ const ADAPTER: Arrows =
     Arrows { code: &["towpath-record", "towpath-adapter-api"], tests: &["towpath-adapter-conformance"] };
 
 /// Databases that also run scheduled queries. Schedule, mark and position of those are the same for every database,
-/// and live in a crate that knows none; see docs/adr/0008.
+/// and live in a crate that knows none; see docs/adr/0010.
 const WITH_QUERIES: &[&str] =
     &["towpath-adapter-sqlite", "towpath-adapter-postgres", "towpath-adapter-mysql", "towpath-adapter-odbc"];
 const QUERYING_ADAPTER: Arrows = Arrows {
