@@ -68,7 +68,7 @@ impl<D: QueryDatabase> Worker<D> {
                 page.rows = page.rows.saturating_mul(2);
                 page.bytes = page.bytes.saturating_mul(2);
             }
-            if self.jobs[number].query.key.is_empty() {
+            if matches!(&behind, Begin::Behind(_, key) if key.is_empty()) {
                 // Without a key the rows with the last mark come again.
                 self.jobs[number].window.expect_newest_again();
             }
@@ -189,12 +189,11 @@ impl<D: QueryDatabase> Worker<D> {
         let layout = job.layout.as_ref().expect("the columns were looked at before the rows");
         let mark = &row[layout.mark];
         if has_mark {
-            // A key that no record can have is no place to go on behind either.
+            // A key that cannot be said to the database is no place to go on behind; its mark is.
             let key: Vec<&Value> = layout.key_of(&row).collect();
-            if key.iter().all(|value| value.to_text().is_some()) {
-                place.set_last(mark, key.into_iter());
-                run.passed += 1;
-            }
+            let can_be_said = key.iter().all(|value| value.to_text().is_some());
+            place.set_last(mark, key.into_iter().filter(|_| can_be_said));
+            run.passed += 1;
         }
         job.window.pass(has_mark.then_some(mark), hash);
         if !is_new {

@@ -80,8 +80,7 @@ async fn a_check_says_of_each_query_what_it_lacks() {
     queries.push(json!({ "stream": "c", "sql": "SELECT * FROM nowhere", "mark": "seen", "key": ["id"] }));
     queries.push(json!({ "stream": "d", "sql": "SELECT * FROM orders", "mark": "seen" }));
     config["connection"] = json!({ "path": agent.path() });
-    let findings =
-        (query_adapter().source.unwrap().check.unwrap())(&"crm".parse().unwrap(), &config).await.unwrap();
+    let findings = (query_adapter().source.unwrap().check.unwrap())(&config).await.unwrap();
     let verdicts: Vec<_> = findings.iter().map(|finding| finding.verdict).collect();
     assert_eq!(verdicts, [Verdict::Good, Verdict::Failed, Verdict::Failed, Verdict::Warning]);
     assert!(findings[1].found.contains("no column `seen`, its mark"), "{}", findings[1].found);
