@@ -4,13 +4,16 @@
 //! PostgreSQL and SQLite take them alike. Once a day the application deletes everything and thinks better of it.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::super::account::decimal;
 use super::super::export::words::{FAMILIES, NOTES, pick};
 
 const FIRST_NUMBER: i64 = 1_001;
 /// Customers of the ERP that contacts belong to.
-const CUSTOMERS: std::ops::Range<i64> = 10_001..10_400;
+const CUSTOMERS: Range<i64> = 10_001..10_400;
+/// In hundredths.
+const BUDGETS: Range<i64> = 0..5_000_000;
 /// Changes that the application commits together.
 const IN_A_TRANSACTION: usize = 8;
 /// One of so many new contacts comes with the report of a visit.
@@ -163,7 +166,7 @@ impl Contacts {
     }
 
     fn budget(&mut self) -> String {
-        decimal(self.rng.i64(..5_000_000))
+        decimal(self.rng.i64(BUDGETS))
     }
 
     fn visited_at(&mut self) -> String {
@@ -215,6 +218,8 @@ mod tests {
         assert_eq!([inserts, updates, renames, deletes], ["insert", "update", "rename", "delete"].map(seen));
         assert!(renames > 0 && deletes > 0);
         assert_eq!(count("SELECT count(*) FROM contacts"), inserts - deletes);
+        let budgets = count("SELECT count(*) FROM contacts WHERE CAST(budget AS REAL) BETWEEN 0 AND 50000");
+        assert_eq!(budgets, inserts - deletes, "each fits the columns of both databases");
     }
 
     #[test]

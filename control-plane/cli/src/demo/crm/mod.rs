@@ -10,6 +10,8 @@ mod sqlite;
 mod contacts;
 mod rows;
 mod resources;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::PathBuf;

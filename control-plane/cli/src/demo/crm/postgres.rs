@@ -117,8 +117,8 @@ impl Postgres {
             own.start_ended_by(Signal::INT, PROCESS, program, log.clone())?;
             match server.wait_ready(&mut own, &log).await {
                 Ok(()) => {
-                    processes.take_over(own);
                     server.ask_in("postgres", &schema(&readers), &log).await?;
+                    processes.take_over(own);
                     return Ok(server);
                 }
                 Err(PostgresError::Process(_)) if ports < MOST_PORTS => {}

@@ -67,3 +67,39 @@ spec:
 "
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use towpath_record::StreamName;
+    use towpath_resource::{AnyManifest, parse_documents};
+
+    use super::super::{STREAM, Sqlite};
+    use super::*;
+
+    fn manifests(text: &str) -> Vec<AnyManifest> {
+        let parsed = parse_documents(text).unwrap().into_iter();
+        parsed.map(|document| document.manifest.unwrap_or_else(|faults| panic!("{faults:?}"))).collect()
+    }
+
+    #[test]
+    fn the_contacts_of_either_database_are_valid_resources_whatever_the_directory_is_called() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["plain", "with space: and \"quotes\"", "übung # 1"] {
+            let place = Place::fresh(Some(&directory.path().join(name))).unwrap();
+            let file = Sqlite::create(place.crm_file()).unwrap();
+            let document = document(&place, &Database::Sqlite { file, why: String::new() });
+            let [AnyManifest::Source(source), AnyManifest::Route(route)] = &manifests(&document.text)[..]
+            else {
+                panic!("{}", document.text);
+            };
+            assert_eq!(source.metadata.name.as_str(), SOURCE);
+            assert_eq!(source.spec.config["path"].as_str(), place.crm_file().to_str());
+            assert!(route.spec.takes(&StreamName::new(STREAM).unwrap()));
+            let [AnyManifest::Source(source)] = &manifests(&postgres(&place, 5432))[..] else {
+                panic!("{}", postgres(&place, 5432));
+            };
+            let password = format!("${{file:{}}}", place.crm_password(READER).display());
+            assert_eq!(source.spec.config["password"].as_str(), Some(&*password));
+        }
+    }
+}
