@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_adapter_api::config::with_nearest_key;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::mode::DELETED_AT_COLUMN;
+use towpath_adapter_api::{AdapterError, ErrorKind, Mode, OnConflict};
 use towpath_record::StreamName;
 
 use crate::position::CHECKPOINT_TABLE;
@@ -42,6 +43,12 @@ pub struct Config {
     /// How rows are written. Default: `upsert` for a stream with a key, `append` for one without.
     #[serde(default)]
     pub mode: Option<Mode>,
+    /// Name of the column that notes when a row was deleted, in mode `soft_delete`. Default: `_deleted_at`.
+    #[serde(default)]
+    pub deleted_at: Option<String>,
+    /// What is done with a row that a constraint of the table refuses. Default: `dead_letter`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
     /// Whether a missing table is created. Default: true.
     #[serde(default = "yes")]
     pub create: bool,
@@ -60,16 +67,6 @@ pub struct Config {
     /// How the connection is protected.
     #[serde(default)]
     pub tls: Tls,
-}
-
-/// How rows are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// A row replaces the one with the same key; a delete removes it; a truncate empties the table.
-    Upsert,
-    /// Every row is added. Deletes and truncates are refused, row by row.
-    Append,
 }
 
 impl Config {
@@ -95,6 +92,12 @@ impl Config {
                 "table `{CHECKPOINT_TABLE}` is reserved for Towpath; choose another"
             )));
         }
+        let unused = config.deleted_at.is_some() && config.mode != Some(Mode::SoftDelete);
+        if unused || config.deleted_at.as_deref() == Some("") {
+            return Err(invalid(
+                "deleted_at names a column of mode `soft_delete`; set that mode, or leave it out",
+            ));
+        }
         if !(1..=3072).contains(&config.key_length) {
             return Err(invalid("key_length is a number of characters from 1 to 3072"));
         }
@@ -118,6 +121,11 @@ impl Config {
     /// The database's name for messages: no user, no secret.
     pub(crate) fn address(&self) -> String {
         self.server().address()
+    }
+
+    /// The column that notes when a row was deleted.
+    pub(crate) fn deleted_at(&self) -> &str {
+        self.deleted_at.as_deref().unwrap_or(DELETED_AT_COLUMN)
     }
 
     /// The table that a stream is written to.
@@ -160,7 +168,8 @@ mod tests {
     fn a_password_is_in_no_message() {
         let config = Config::read(&json!({ "url": "mysql://u:s3cret@db.example/erp" })).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
-        for url in ["mysql://u:s3cret@db.example:s3cret/erp", "mysql://u:s3cret@db.example/erp?s3cret=s3cret"] {
+        for url in ["mysql://u:s3cret@db.example:s3cret/erp", "mysql://u:s3cret@db.example/erp?s3cret=s3cret"]
+        {
             let broken = Config::read(&json!({ "url": url })).unwrap_err();
             assert!(!format!("{broken:?}").contains("s3cret"), "{broken:?}");
         }
@@ -173,6 +182,9 @@ mod tests {
         assert!(said(&json!({ "url": "mysql://u@h/d", "port": 3306 })).contains("leave out"));
         assert!(said(&json!({ "url": "mysql://u@h/d", "tabel": "x" })).contains("did you mean `table`?"));
         assert!(said(&json!({ "url": "mysql://u@h/d", "table": "{date}" })).contains("not a table name"));
+        let misplaced = json!({ "url": "mysql://u@h/d", "mode": "history", "deleted_at": "gone" });
+        assert!(said(&misplaced).contains("`soft_delete`"));
+        assert!(said(&json!({ "url": "mysql://u@h/d", "key_length": 0 })).contains("key_length"));
         assert!(said(&json!({ "url": "mysql://u@h/d", "tls": { "mode": "always" } })).contains("prefer"));
         assert!(said(&json!({ "url": "mysql://u@h/d", "tls": { "key": "k" } })).contains("tls.certificate"));
         assert!(said(&json!({ "url": "mysql://u@h" })).contains("no database"));

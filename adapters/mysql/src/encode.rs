@@ -51,15 +51,13 @@ pub(crate) struct EncodedRows {
 }
 
 impl EncodedRows {
-    /// Encodes `columns` of every row of a batch. A row that `fault` finds one in is not encoded; neither is one
-    /// that is longer than `max_row_bytes`.
+    /// Encodes `columns` of every row of a batch. A row that `fault` finds one in is not encoded.
     ///
     /// # Errors
     /// A column's type is unknown. A value that MySQL has no form for costs only its row.
     pub(crate) fn new(
         batch: &RecordBatch,
         columns: &[usize],
-        max_row_bytes: usize,
         fault: impl Fn(usize) -> Option<&'static str>,
     ) -> Result<Self, ArrowError> {
         let column = |i: &usize| formattable(batch.schema_ref().fields()[*i].clone(), batch.column(*i));
@@ -73,13 +71,6 @@ impl EncodedRows {
             let put = match fault(row) {
                 Some(reason) => Err(reason.to_owned()),
                 None => put_row(&mut values, &columns, row, &mut text),
-            };
-            let put = match put {
-                Ok(()) if text.len() - start > max_row_bytes => Err(format!(
-                    "the row takes {} bytes and the server's max_allowed_packet has no room for it; raise it there",
-                    text.len() - start
-                )),
-                put => put,
             };
             if put.is_err() {
                 text.truncate(start);
@@ -223,7 +214,9 @@ fn put_escaped(text: &str, out: &mut String) {
 fn within_calendar(is_within: bool) -> Result<(), String> {
     match is_within {
         true => Ok(()),
-        false => Err("MySQL's calendar goes from year 1 to year 9999; correct the date at the source".to_owned()),
+        false => {
+            Err("MySQL's calendar goes from year 1 to year 9999; correct the date at the source".to_owned())
+        }
     }
 }
 
@@ -232,7 +225,8 @@ fn within_calendar(is_within: bool) -> Result<(), String> {
 fn formattable(field: FieldRef, array: &ArrayRef) -> Result<(FieldRef, ArrayRef), ArrowError> {
     match array.data_type() {
         DataType::Timestamp(_, Some(_)) => {
-            let local = array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<&str>);
+            let local =
+                array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<&str>);
             Ok((field, Arc::new(local)))
         }
         DataType::List(_) | DataType::Struct(_) => {
@@ -264,7 +258,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)));
         let batch = batch.unwrap();
         let all: Vec<_> = (0..batch.num_columns()).collect();
-        EncodedRows::new(&batch, &all, 1 << 20, |_| None).unwrap()
+        EncodedRows::new(&batch, &all, |_| None).unwrap()
     }
 
     fn lines(rows: &EncodedRows, count: usize) -> Vec<String> {

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::{AdapterError, ErrorKind, RouteKey, Stopped};
 
 /// A failure at a server.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,56 @@ pub(crate) enum MysqlError {
     /// The configuration cannot work.
     #[error("{0}")]
     Config(#[from] AdapterError),
+    /// The server may lose what it has committed.
+    #[error(
+        "innodb_flush_log_at_trx_commit is {setting}, so the server may lose its last commits in a crash, and rows \
+         with them; set it to 1 there, or set `accept_lossy_commits: true`"
+    )]
+    Lossy { setting: u8 },
+    /// Arrow could not show or read a value.
+    #[error("rows cannot be {doing}")]
+    Arrow { doing: &'static str, source: arrow_schema::ArrowError },
+    /// The table or the configuration does not fit the stream.
+    #[error("table {table}: {reason}")]
+    Unfit { table: String, reason: String },
+    /// A column was added where rows had been written, and MySQL ends a transaction for it.
+    #[error(
+        "table {table} was given the columns that it lacked, for which the rows since the last commit were rolled \
+         back; they are written again"
+    )]
+    Extended { table: String },
+    /// A row is longer than a statement may be.
+    #[error(
+        "the row takes {bytes} bytes, and the server takes statements of at most {limit}; raise max_allowed_packet there"
+    )]
+    TooLong { bytes: usize, limit: usize },
+    /// A row leaves values as they are that the table does not have.
+    #[error(
+        "table {table} has no row with the key of one that leaves values as they are; copy the source again"
+    )]
+    NothingToKeep { table: String },
+    /// A constraint refuses a row, and the route is to stop at it.
+    #[error(
+        "table {table}: {reason}. The route stops here, as `on_conflict` is `stop`; then apply the sink again"
+    )]
+    Conflict { table: String, reason: String },
+    /// The checkpoint is not the one this instance read or wrote.
+    #[error("the checkpoint of route {route} was changed by another writer; it will be read again")]
+    Fenced { route: RouteKey },
+    /// A call came before `open` or after an error.
+    #[error("the sink is not open")]
+    NotOpen,
+    /// Nobody wants the rest of what is read.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why the server refuses a row for good.
+pub(crate) enum RowRefusal {
+    /// A constraint of the table.
+    Constraint(String),
+    /// A value that the table has no form for.
+    Value(String),
 }
 
 impl MysqlError {
@@ -35,15 +85,51 @@ impl MysqlError {
     pub(crate) fn at(self, address: &str) -> AdapterError {
         let message = match &self {
             Self::Server { source, .. } => format!("{self}: {}", in_words(source)),
+            Self::Arrow { source, .. } => format!("{self}: {source}"),
             _ => self.to_string(),
         };
         let kind = match &self {
             Self::Server { source: Error::Server(error), .. } => kind_of(error),
-            Self::Server { .. } | Self::Silent { .. } => ErrorKind::Unavailable,
-            Self::Authority { .. } => ErrorKind::Config,
+            Self::Server { .. }
+            | Self::Silent { .. }
+            | Self::Extended { .. }
+            | Self::Fenced { .. }
+            | Self::NotOpen => ErrorKind::Unavailable,
+            Self::Authority { .. }
+            | Self::Lossy { .. }
+            | Self::Arrow { .. }
+            | Self::Unfit { .. }
+            | Self::TooLong { .. }
+            | Self::NothingToKeep { .. }
+            | Self::Conflict { .. } => ErrorKind::Config,
             Self::Config(error) => error.kind,
+            Self::Stopped(_) => ErrorKind::Stopped,
         };
         AdapterError::new(kind, address, message).caused_by(self)
+    }
+
+    /// Why the server refuses rows for good, or `None` when the failure is not the rows'.
+    pub(crate) fn refusal(&self) -> Option<RowRefusal> {
+        let error = match self {
+            Self::NothingToKeep { .. } | Self::TooLong { .. } => {
+                return Some(RowRefusal::Value(self.to_string()));
+            }
+            Self::Server { source: Error::Server(error), .. } => error,
+            _ => return None,
+        };
+        let reason = format!(
+            "MySQL refuses the row: {}; correct it at its source or relax the table",
+            without_values(error)
+        );
+        match error.code {
+            // A check that fails; a column without a default; a trigger that raises an error.
+            3819 | 4025 | 1364 | 1644 => Some(RowRefusal::Constraint(reason)),
+            // Text that a column's character set or type has no form for.
+            1300 | 1366 | 3140 | 3988 => Some(RowRefusal::Value(reason)),
+            _ if error.state.starts_with("23") => Some(RowRefusal::Constraint(reason)),
+            _ if error.state.starts_with("22") => Some(RowRefusal::Value(reason)),
+            _ => None,
+        }
     }
 }
 

@@ -1,13 +1,38 @@
 //! MySQL and MariaDB tables as a source and as a sink.
+//!
+//! In the sink, a frame's rows travel by `LOAD DATA LOCAL` or in long `INSERT`s; rows and delivery checkpoint are committed in one transaction, so
+//! every row lands exactly once. The modules follow the way of a row: configuration, connection, checkpoint,
+//! table, value, loading, the statements of a table, writing, sink; and back again in `reader`.
 
 mod server;
+mod config;
 mod tls;
 mod client;
+mod position;
+mod table;
+mod encode;
+mod load;
+mod target;
+mod frame;
+mod write;
+mod sink;
 mod error;
 
-use towpath_adapter_api::Adapter;
+pub use config::Config;
+pub use server::{Secret, Tls, TlsMode};
+pub use sink::MysqlSink;
+
+use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
 
 /// MySQL and MariaDB tables as a source and as a sink.
 pub fn adapter() -> Adapter {
-    Adapter { kind: "mysql", source: None, sink: None }
+    Adapter { kind: "mysql", source: None, sink: Some(SinkFactory { config_schema, build, reader: None }) }
+}
+
+fn config_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}
+
+fn build(config: &serde_json::Value) -> Result<Box<dyn Sink>, AdapterError> {
+    Ok(Box::new(MysqlSink::new(Config::read(config)?)))
 }

@@ -23,7 +23,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// How rows come into one table.
 #[derive(Clone, Debug)]
 pub(crate) struct Loader {
-    /// The table as SQL names it.
+    /// The table that the rows are for, for messages.
+    pub(crate) table: String,
+    /// The table that they come into, as SQL names it.
     pub(crate) place: String,
     /// The columns in the order of the rows' fields.
     pub(crate) columns: Vec<Assigned>,
@@ -141,16 +143,24 @@ impl Loader {
     ) -> Result<(), MysqlError> {
         let names: Vec<_> = self.columns.iter().map(|column| &*column.name).collect();
         let head = format!("INSERT INTO {} ({}) VALUES ", self.place, names.join(", "));
-        let longest = PIECE_BYTES.min(limits.max_packet / 2);
+        let longest = PIECE_BYTES.min(limits.max_packet);
         let mut sql = head.clone().into_bytes();
+        let mut values = Vec::new();
         for row in chosen.iter().filter_map(|row| encoded.row(*row).ok()) {
-            if sql.len() > head.len() {
-                sql.push(b',');
+            values.clear();
+            self.put_values(row, &mut values);
+            // The packet has a byte for the command beside the statement.
+            if head.len() + values.len() + 1 > limits.max_packet {
+                return Err(MysqlError::TooLong { bytes: values.len(), limit: limits.max_packet });
             }
-            self.put_values(row, &mut sql);
-            if sql.len() >= longest {
-                self.run(connection, std::mem::replace(&mut sql, head.clone().into_bytes())).await?;
+            match sql.len() > head.len() {
+                true if sql.len() + values.len() + 2 > longest => {
+                    self.run(connection, std::mem::replace(&mut sql, head.clone().into_bytes())).await?;
+                }
+                true => sql.push(b','),
+                false => {}
             }
+            sql.extend_from_slice(&values);
         }
         match sql.len() > head.len() {
             true => self.run(connection, sql).await,
@@ -163,7 +173,7 @@ impl Loader {
     }
 
     fn failed(&self, source: Error) -> MysqlError {
-        MysqlError::Server { doing: format!("write rows to table {}", self.place), source }
+        MysqlError::Server { doing: format!("write rows to table {}", self.table), source }
     }
 
     /// Appends a row as a list of literals. What is escaped in a line is escaped alike in a literal, but for the
@@ -194,12 +204,6 @@ impl Loader {
         }
         sql.push(b')');
     }
-}
-
-/// The longest line whose literal form is sure to fit in a statement: every byte of it might be a quote, and a null
-/// takes two bytes more than in a line.
-pub(crate) const fn longest_line(limits: Limits) -> usize {
-    limits.max_packet.saturating_sub(64 << 10) / 2
 }
 
 /// Whether the server or what stands before it does not let a client load data.

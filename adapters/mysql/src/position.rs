@@ -32,10 +32,7 @@ pub(crate) async fn create(connection: &mut Conn) -> Result<(), MysqlError> {
 }
 
 /// The checkpoint that the database holds for a route, which has a row from now on.
-pub(crate) async fn open(
-    connection: &mut Conn,
-    route: &RouteKey,
-) -> Result<Option<Checkpoint>, MysqlError> {
+pub(crate) async fn open(connection: &mut Conn, route: &RouteKey) -> Result<Option<Checkpoint>, MysqlError> {
     if let Some(found) = select(connection, route, "").await? {
         return Ok(found);
     }
@@ -47,10 +44,7 @@ pub(crate) async fn open(
 
 /// The same, after waiting for every other instance that serves the route; none other goes on until the end of the
 /// transaction.
-pub(crate) async fn lock(
-    connection: &mut Conn,
-    route: &RouteKey,
-) -> Result<Option<Checkpoint>, MysqlError> {
+pub(crate) async fn lock(connection: &mut Conn, route: &RouteKey) -> Result<Option<Checkpoint>, MysqlError> {
     Ok(select(connection, route, " FOR UPDATE").await?.flatten())
 }
 

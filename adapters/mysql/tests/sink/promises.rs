@@ -1,0 +1,1 @@
+//! What the MySQL sink promises beyond the laws.
