@@ -18,7 +18,6 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 use towpath_adapter_api::ErrorKind;
 use towpath_record::Op;
 

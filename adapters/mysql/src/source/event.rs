@@ -83,8 +83,8 @@ fn parse(event: &Event, flavor: Flavor) -> Option<Result<Happened, MysqlError>> 
         kind @ (23..=25 | 30..=32 | 166..=171) => return rows(kind, body).map(Ok),
         26 => Happened::Incident,
         27 | 41 => Happened::Alive { file: String::from_utf8_lossy(body.0).into_owned() },
-        33 | 42 => return mysql_group(event.read_event::<GtidEvent<'_>>().ok()?, true).map(Ok),
-        34 => return mysql_group(event.read_event::<AnonymousGtidEvent<'_>>().ok()?.0, false).map(Ok),
+        33 | 42 => return mysql_group(event.read_event::<GtidEvent>().ok()?, true).map(Ok),
+        34 => return mysql_group(event.read_event::<AnonymousGtidEvent>().ok()?.0, false).map(Ok),
         39 => Happened::Partial,
         40 => Happened::Payload,
         162 => {
@@ -101,7 +101,7 @@ fn parse(event: &Event, flavor: Flavor) -> Option<Result<Happened, MysqlError>> 
     }))
 }
 
-fn mysql_group(event: GtidEvent<'_>, named: bool) -> Option<Happened> {
+fn mysql_group(event: GtidEvent, named: bool) -> Option<Happened> {
     let gtid = named.then(|| {
         let hex: Vec<_> = event.sid().iter().map(|byte| format!("{byte:02x}")).collect();
         let part = |from: usize, to: usize| hex[from..to].concat();

@@ -125,7 +125,7 @@ impl<'a> Follower<'a> {
                     (group.goes_on, group.prepared) = (alone == Some(false), prepared);
                 }
             }
-            Happened::Query { schema, sql } => self.statement(&schema, &sql, &logged).await?,
+            Happened::Query { schema, sql } => self.statement(&schema, &sql, logged.at_us, logged.start).await?,
             Happened::Map(map) => self.learn(map).await?,
             Happened::Rows(rows) => self.rows(rows).await?,
             Happened::Commit => self.end()?,
@@ -192,10 +192,10 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    async fn statement(&mut self, schema: &str, sql: &str, logged: &Logged) -> Result<(), MysqlError> {
+    async fn statement(&mut self, schema: &str, sql: &str, at_us: i64, start: u64) -> Result<(), MysqlError> {
         let statement = ddl::read(sql);
         if self.group.is_none() {
-            self.begin(None, logged.at_us, logged.start)?;
+            self.begin(None, at_us, start)?;
         }
         let Some(group) = &mut self.group else { return Ok(()) };
         match statement {

@@ -30,7 +30,7 @@ const FIRST_LARGE_ROWS: usize = 16;
 /// From this version on, MySQL locks with the right to read alone.
 const FOR_SHARE: (u16, u16) = (8, 0);
 /// What the server says of a table that is not what it was when the transaction began, or is not there.
-const CHANGED: [u16; 5] = [1054, 1100, 1146, 1412, 1146];
+const CHANGED: [u16; 3] = [1054, 1146, 1412];
 
 /// A table that is about to be read.
 pub(crate) struct Reading {
