@@ -256,12 +256,12 @@ impl Catalog {
         }
     }
 
-    /// Has the server read the texts that only it can.
+    /// Has the server read the texts of a row that only it can.
     ///
     /// # Errors
     /// The server cannot be asked.
-    pub(crate) async fn translate(&mut self, rows: &mut [Vec<Cell>]) -> Result<(), MysqlError> {
-        for cell in rows.iter_mut().flatten() {
+    pub(crate) async fn translate(&mut self, row: &mut [Cell]) -> Result<(), MysqlError> {
+        for cell in row {
             let Cell::Foreign(charset, bytes) = cell else { continue };
             let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
             let sql = format!("SELECT CONVERT(_{charset} X'{hex}' USING utf8mb4)");

@@ -288,9 +288,12 @@ impl<'a> Follower<'a> {
             )));
         }
         let mut changes = decoded(&table, &mapped.map.fields, &event)?;
-        for row in changes.iter_mut().flat_map(|(before, after)| [before, after]).flatten().flatten() {
-            if row.iter().any(|cell| matches!(cell, Cell::Foreign(..))) {
-                self.catalog.translate(std::slice::from_mut(row)).await?;
+        for (before, after) in &mut changes {
+            if let Some(Ok(row)) = before {
+                self.catalog.translate(row).await?;
+            }
+            if let Some(Ok(row)) = after {
+                self.catalog.translate(row).await?;
             }
         }
         for change in changes {

@@ -28,6 +28,8 @@ mod follow;
 mod define;
 mod range;
 mod copy;
+mod reader;
+mod check;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,7 +55,7 @@ const FIRST_OFFSET: u64 = 4;
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build, check: None, reader: None }
+    SourceFactory { config_schema, build, check: Some(check::check), reader: Some(reader::reader) }
 }
 
 fn config_schema() -> Value {

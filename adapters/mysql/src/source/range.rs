@@ -8,7 +8,6 @@ use mysql_async::{Conn, Row, Value};
 use towpath_adapter_api::ErrorKind;
 use towpath_record::Op;
 
-use super::catalog::Catalog;
 use super::cell::Cell;
 use super::config::{CopyReads, SourceConfig};
 use super::copy::{Range, Ranged, without_order};
@@ -55,18 +54,15 @@ pub(crate) async fn begin(
     let reader = follower.copier.reader.insert(reader);
     let catalog = &mut follower.catalog;
     let snapshots = catalog.flavor == Flavor::MariaDb && follower.config.copy_reads == CopyReads::Auto;
-    let transactional = async |catalog: &mut Catalog| {
-        catalog.table(schema, name, follower.config).await.map(|table| table.map(Arc::new))
-    };
-    let Some(table) = transactional(catalog).await? else { return Ok(None) };
+    let Some(table) = catalog.table(schema, name, follower.config).await?.map(Arc::new) else { return Ok(None) };
     if !snapshots || !table.transactional {
         return Ok(Some(Reading { table, place: None }));
     }
     let here = &follower.outbox.position.place;
     let place = snapshot(reader, here).await?;
     // Described once more: what changed the table before the snapshot is in this description.
-    let table = transactional(catalog).await?;
-    Ok(table.map(|table| Reading { table, place: Some(place) }))
+    let table = catalog.table(schema, name, follower.config).await?;
+    Ok(table.map(|table| Reading { table: Arc::new(table), place: Some(place) }))
 }
 
 async fn connect(config: &SourceConfig) -> Result<Conn, MysqlError> {
