@@ -22,15 +22,17 @@ mod error;
 pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::MysqlSink;
-pub use source::{
-    Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates,
-};
+pub use source::{Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
 
 /// MySQL and MariaDB tables as a source and as a sink.
 pub fn adapter() -> Adapter {
-    Adapter { kind: "mysql", source: Some(source::factory()), sink: Some(SinkFactory { config_schema, build, reader: None }) }
+    Adapter {
+        kind: "mysql",
+        source: Some(source::factory()),
+        sink: Some(SinkFactory { config_schema, build, reader: None }),
+    }
 }
 
 fn config_schema() -> serde_json::Value {

@@ -141,6 +141,8 @@ fn install(folder: &Path) -> anyhow::Result<()> {
     let data = folder.join("data");
     let installed = USER
         .command(&program("mariadb-install-db")?)
+        // Servers side by side would take each other's temporary files for their own.
+        .env("TMPDIR", folder)
         .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
         .arg(format!("--datadir={}", data.display()))
         .output()
@@ -155,6 +157,7 @@ fn install(folder: &Path) -> anyhow::Result<()> {
     // Without a binary log, so that a reader of changes finds the tests' alone.
     let mut bootstrap = USER
         .command(&program("mariadbd")?)
+        .env("TMPDIR", folder)
         .args(["--no-defaults", "--bootstrap", "--silent-startup", "--skip-log-bin"])
         .arg(format!("--datadir={}", data.display()))
         .stdin(Stdio::piped())
@@ -173,6 +176,7 @@ fn run(folder: &Path, port: u16, settings: &[String]) -> anyhow::Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
     let mut server = USER.command(&program("mariadbd")?);
     server
+        .env("TMPDIR", folder)
         .arg("--no-defaults")
         .arg(format!("--datadir={}", folder.join("data").display()))
         .arg(format!("--socket={}", folder.join("socket").display()))

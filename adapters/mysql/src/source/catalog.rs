@@ -57,9 +57,12 @@ impl Catalog {
         let set = connection.query_drop(SETTINGS).await;
         set.map_err(MysqlError::server("set up the session"))?;
         let flavor = client::flavor(&mut connection).await?;
-        let asked = connection.query_first("SELECT VERSION(), @@server_id, @@lower_case_table_names <> 0").await;
-        let asked: Option<(String, u64, bool)> = asked.map_err(MysqlError::server("ask for the server's version"))?;
-        let (version, id, caseless) = asked.ok_or(MysqlError::Damaged("the server does not tell its version"))?;
+        let asked =
+            connection.query_first("SELECT VERSION(), @@server_id, @@lower_case_table_names <> 0").await;
+        let asked: Option<(String, u64, bool)> =
+            asked.map_err(MysqlError::server("ask for the server's version"))?;
+        let (version, id, caseless) =
+            asked.ok_or(MysqlError::Damaged("the server does not tell its version"))?;
         let uuid: Option<(String, String)> =
             connection.query_first("SHOW GLOBAL VARIABLES LIKE 'server_uuid'").await.unwrap_or_default();
         let server = uuid.map_or_else(|| id.to_string(), |(_, uuid)| uuid);
@@ -90,7 +93,9 @@ impl Catalog {
                 Flavor::MariaDb => "BINLOG MONITOR",
                 Flavor::MySql => "REPLICATION CLIENT",
             };
-            MysqlError::server(format!("ask where the binlog ends; it needs GRANT {needs} ON *.* TO the user"))(error)
+            MysqlError::server(format!(
+                "ask where the binlog ends; it needs GRANT {needs} ON *.* TO the user"
+            ))(error)
         })?;
         let Some(row) = row else {
             let message =
@@ -111,8 +116,11 @@ impl Catalog {
     /// What MariaDB had executed at a place of its binlog; empty if it does not know.
     pub(crate) async fn gtids_at(&mut self, place: &Place) -> Result<String, MysqlError> {
         let sql = format!("SELECT BINLOG_GTID_POS({}, {})", literal(&place.file), place.offset);
-        let gtids: Option<Option<String>> =
-            self.connection.query_first(sql).await.map_err(MysqlError::server("ask for the GTIDs of a place"))?;
+        let gtids: Option<Option<String>> = self
+            .connection
+            .query_first(sql)
+            .await
+            .map_err(MysqlError::server("ask for the GTIDs of a place"))?;
         Ok(gtids.flatten().unwrap_or_default())
     }
 
@@ -127,7 +135,10 @@ impl Catalog {
             .await
             .map_err(MysqlError::server("list the files of the binlog"))?;
         let file = |row: Row| Some((row.get::<String, _>(0)?, row.get::<u64, _>(1)?));
-        rows.into_iter().map(file).collect::<Option<_>>().ok_or(MysqlError::Damaged("the list of binlog files"))
+        rows.into_iter()
+            .map(file)
+            .collect::<Option<_>>()
+            .ok_or(MysqlError::Damaged("the list of binlog files"))
     }
 
     /// Reads a set of executed transactions as this server writes it.
@@ -178,7 +189,11 @@ impl Catalog {
     ///
     /// # Errors
     /// The server cannot be asked, or what the table was then is known to nobody.
-    pub(crate) async fn table_of(&mut self, map: &TableMap, config: &SourceConfig) -> Result<Table, MysqlError> {
+    pub(crate) async fn table_of(
+        &mut self,
+        map: &TableMap,
+        config: &SourceConfig,
+    ) -> Result<Table, MysqlError> {
         let described = self.described(&map.schema, &map.table).await?;
         if let Some(described) = &described
             && described.fits(map)
@@ -227,7 +242,8 @@ impl Catalog {
                 let answer: Option<String> =
                     self.connection.query_first(charset::table_query(name)).await.map_err(asking())?;
                 let table = answer.as_deref().and_then(charset::read_table);
-                let table = table.ok_or(MysqlError::Damaged("the table of a character set cannot be read"))?;
+                let table =
+                    table.ok_or(MysqlError::Damaged("the table of a character set cannot be read"))?;
                 Charset::Single(name.into(), Arc::new(table))
             }
             _ => Charset::Foreign(name.into()),
@@ -265,11 +281,10 @@ impl Catalog {
             let Cell::Foreign(charset, bytes) = cell else { continue };
             let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
             let sql = format!("SELECT CONVERT(_{charset} X'{hex}' USING utf8mb4)");
-            let text: Option<Value> = self
-                .connection
-                .query_first(sql)
-                .await
-                .map_err(MysqlError::server(format!("have a text of the character set {charset} read")))?;
+            let text: Option<Value> =
+                self.connection.query_first(sql).await.map_err(MysqlError::server(format!(
+                    "have a text of the character set {charset} read"
+                )))?;
             *cell = match text {
                 Some(Value::Bytes(text)) => Cell::Text(String::from_utf8_lossy(&text).into_owned()),
                 _ => Cell::Null,

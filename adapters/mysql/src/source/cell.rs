@@ -127,7 +127,9 @@ impl Cells {
             }
             ColumnType::Interval => Self::Interval(IntervalMonthDayNanoBuilder::new()),
             // No kind is a list or a struct.
-            ColumnType::String | ColumnType::List(_) | ColumnType::Struct(_) => Self::Text(StringBuilder::new()),
+            ColumnType::String | ColumnType::List(_) | ColumnType::Struct(_) => {
+                Self::Text(StringBuilder::new())
+            }
         }
     }
 

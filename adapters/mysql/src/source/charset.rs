@@ -50,7 +50,9 @@ impl Charset {
                 if rest.is_empty() { chars.collect() } else { None }
             }
             Self::Single(_, table) => Some(bytes.iter().map(|byte| table[usize::from(*byte)]).collect()),
-            Self::Foreign(name) if !bytes.is_ascii() => return Ok(Cell::Foreign(name.clone(), bytes.to_vec())),
+            Self::Foreign(name) if !bytes.is_ascii() => {
+                return Ok(Cell::Foreign(name.clone(), bytes.to_vec()));
+            }
             Self::Foreign(_) => str::from_utf8(bytes).ok().map(str::to_owned),
         };
         text.map(Cell::Text).ok_or_else(|| format!("the text is not valid {self:?}"))
@@ -114,12 +116,16 @@ mod tests {
         assert_eq!(text("utf16", &[0, 0xe4, 0xd8, 0x3d, 0xde, 0xa3]).as_deref(), Some("ä🚣"));
         assert_eq!(text("utf16le", &[0xe4, 0]).as_deref(), Some("ä"));
         assert_eq!(text("utf32", &[0, 1, 0xf6, 0xa3]).as_deref(), Some("🚣"));
-        assert_eq!((text("utf8", &[0xff]), text("ucs2", &[0]), text("utf16", &[0xd8, 0])), (None, None, None));
+        assert_eq!(
+            (text("utf8", &[0xff]), text("ucs2", &[0]), text("utf16", &[0xd8, 0])),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn a_character_set_of_one_byte_is_read_by_the_servers_table() {
-        let answer: Vec<_> = (0..256).map(|byte| format!("{:08X}", if byte == 0x80 { 0x20ac } else { byte })).collect();
+        let answer: Vec<_> =
+            (0..256).map(|byte| format!("{:08X}", if byte == 0x80 { 0x20ac } else { byte })).collect();
         let table = read_table(&answer.join(",")).unwrap();
         let charset = Charset::Single("latin1".into(), Arc::new(table));
         assert_eq!(charset.read(&[b'a', 0x80, 0xe4]), Ok(Cell::Text("a€ä".to_owned())));

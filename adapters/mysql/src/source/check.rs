@@ -23,12 +23,17 @@ pub(crate) fn check(config: &serde_json::Value) -> Checking {
 
 async fn look(config: &SourceConfig) -> Result<Vec<Finding>, MysqlError> {
     let mut catalog = Catalog::open(config).await?;
-    let (name, version) = (if catalog.flavor == Flavor::MariaDb { "MariaDB" } else { "MySQL" }, catalog.version);
+    let (name, version) =
+        (if catalog.flavor == Flavor::MariaDb { "MariaDB" } else { "MySQL" }, catalog.version);
     let mut findings = vec![Finding::good("version", format!("{name} {}.{}", version.0, version.1))];
     let log_bin = variable(&mut catalog, "log_bin").await?;
     if !is_on(&log_bin) {
-        let remedy = "-- in the server's configuration file, and start the server again:\n[mysqld]\nlog_bin = binlog";
-        findings.push(Finding::failed("log_bin", "the server writes no binlog, which changes are read from").mended_by(remedy));
+        let remedy =
+            "-- in the server's configuration file, and start the server again:\n[mysqld]\nlog_bin = binlog";
+        findings.push(
+            Finding::failed("log_bin", "the server writes no binlog, which changes are read from")
+                .mended_by(remedy),
+        );
         return Ok(findings);
     }
     findings.push(Finding::good("log_bin", "the server writes a binlog"));
@@ -105,7 +110,9 @@ async fn retention(catalog: &mut Catalog) -> Result<Finding, MysqlError> {
         LEAST_RETENTION_S.. => Finding::good(name, format!("binlogs are kept for {seconds} s")),
         _ => Finding::warning(
             name,
-            format!("binlogs are kept for {seconds} s only; a source that is behind for longer loses its place"),
+            format!(
+                "binlogs are kept for {seconds} s only; a source that is behind for longer loses its place"
+            ),
         )
         .mended_by(format!("SET GLOBAL {name} = 604800;")),
     })
@@ -113,10 +120,14 @@ async fn retention(catalog: &mut Catalog) -> Result<Finding, MysqlError> {
 
 /// The rights are tried, and not read from grants that come in many forms.
 async fn privileges(catalog: &mut Catalog) -> Result<Vec<Finding>, MysqlError> {
-    let user: Option<String> =
-        catalog.connection.query_first("SELECT CURRENT_USER()").await.map_err(MysqlError::server("ask who we are"))?;
+    let user: Option<String> = catalog
+        .connection
+        .query_first("SELECT CURRENT_USER()")
+        .await
+        .map_err(MysqlError::server("ask who we are"))?;
     let user = user.unwrap_or_default();
-    let quoted = user.split_once('@').map_or(format!("'{user}'"), |(name, host)| format!("'{name}'@'{host}'"));
+    let quoted =
+        user.split_once('@').map_or(format!("'{user}'"), |(name, host)| format!("'{name}'@'{host}'"));
     let monitor = if catalog.flavor == Flavor::MariaDb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
     let mut findings = Vec::new();
     let may_ask = catalog.end().await.is_ok();
@@ -125,15 +136,21 @@ async fn privileges(catalog: &mut Catalog) -> Result<Vec<Finding>, MysqlError> {
         false => Finding::failed(monitor, format!("{user} may not ask where the binlog is"))
             .mended_by(format!("GRANT {monitor} ON *.* TO {quoted};")),
     });
-    let grants: Vec<String> =
-        catalog.connection.query("SHOW GRANTS").await.map_err(MysqlError::server("ask for the user's rights"))?;
-    let global = grants.iter().filter(|grant| grant.contains(" ON *.* ")).cloned().collect::<Vec<_>>().join(" ");
+    let grants: Vec<String> = catalog
+        .connection
+        .query("SHOW GRANTS")
+        .await
+        .map_err(MysqlError::server("ask for the user's rights"))?;
+    let global =
+        grants.iter().filter(|grant| grant.contains(" ON *.* ")).cloned().collect::<Vec<_>>().join(" ");
     let slave = ["REPLICATION SLAVE", "REPLICATION REPLICA", "ALL PRIVILEGES"];
     let roles = grants.iter().any(|grant| !grant.contains(" ON "));
     findings.push(match slave.iter().any(|right| global.contains(right)) {
         true => Finding::good("REPLICATION SLAVE", format!("{user} may read the binlog")),
-        false if roles => Finding::warning("REPLICATION SLAVE", format!("{user} has it at best through a role"))
-            .mended_by(format!("GRANT REPLICATION SLAVE ON *.* TO {quoted};")),
+        false if roles => {
+            Finding::warning("REPLICATION SLAVE", format!("{user} has it at best through a role"))
+                .mended_by(format!("GRANT REPLICATION SLAVE ON *.* TO {quoted};"))
+        }
         false => Finding::failed("REPLICATION SLAVE", format!("{user} may not read the binlog"))
             .mended_by(format!("GRANT REPLICATION SLAVE ON *.* TO {quoted};")),
     });
@@ -143,7 +160,8 @@ async fn privileges(catalog: &mut Catalog) -> Result<Vec<Finding>, MysqlError> {
 async fn tables(catalog: &mut Catalog, config: &SourceConfig) -> Result<Vec<Finding>, MysqlError> {
     let tables = catalog.tables(&Wanted::new(config)?).await?;
     if tables.is_empty() {
-        let found = "no table that this user may see matches; correct the patterns, or grant SELECT on the tables";
+        let found =
+            "no table that this user may see matches; correct the patterns, or grant SELECT on the tables";
         return Ok(vec![Finding::failed("tables", found)]);
     }
     let count = tables.len();
@@ -162,7 +180,9 @@ async fn tables(catalog: &mut Catalog, config: &SourceConfig) -> Result<Vec<Find
         let add_key = format!("ALTER TABLE {} ADD PRIMARY KEY (…);", table.place);
         let copies_whole = snapshots && table.transactional;
         if !table.ordered && !copies_whole && config.snapshot == SnapshotMode::Initial {
-            findings.push(Finding::failed(&*subject, "it has no key by which it could be copied").mended_by(add_key));
+            findings.push(
+                Finding::failed(&*subject, "it has no key by which it could be copied").mended_by(add_key),
+            );
         } else if table.key.is_empty() {
             let found = "it has no primary key: its rows cannot be told apart, and sinks can only add them";
             findings.push(Finding::warning(&*subject, found).mended_by(add_key));

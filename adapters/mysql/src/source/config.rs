@@ -211,7 +211,8 @@ impl SourceConfig {
     pub(crate) fn server_id_of(&self, source: &ResourceName) -> u32 {
         // FNV-1a, which is the same in every build.
         let hash = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-        self.server_id.unwrap_or_else(|| source.as_str().as_bytes().iter().fold(0x811c_9dc5, hash) | FIRST_SERVER_ID)
+        self.server_id
+            .unwrap_or_else(|| source.as_str().as_bytes().iter().fold(0x811c_9dc5, hash) | FIRST_SERVER_ID)
     }
 
     /// How some kinds of values are read.
@@ -226,7 +227,9 @@ impl SourceConfig {
     pub(crate) fn stream_of(&self, schema: &str, table: &str) -> Result<StreamName, AdapterError> {
         let name = self.stream.replace("{schema}", &plain(schema)).replace("{table}", &plain(table));
         StreamName::new(&name).map_err(|error| {
-            invalid(format!("table {schema}.{table} cannot have the stream `{name}`: {error}; correct `stream`"))
+            invalid(format!(
+                "table {schema}.{table} cannot have the stream `{name}`: {error}; correct `stream`"
+            ))
         })
     }
 }

@@ -129,7 +129,12 @@ impl Follower<'_> {
     }
 
     /// Folds a change into the range in hand.
-    pub(crate) async fn fold(&mut self, table: &Arc<Table>, op: Op, row: Vec<Cell>) -> Result<(), MysqlError> {
+    pub(crate) async fn fold(
+        &mut self,
+        table: &Arc<Table>,
+        op: Op,
+        row: Vec<Cell>,
+    ) -> Result<(), MysqlError> {
         let key = table.key_of(&row);
         let Some(range) = &mut self.copier.range else { return Ok(()) };
         let (mut low, mut high) = (0, range.rows.len());
@@ -206,7 +211,9 @@ impl Follower<'_> {
                 }
             }
             self.copier.range = match table.ordered {
-                true => range::read(self, table, place, after.as_deref()).await?.map(|range| Range { anew, ..range }),
+                true => range::read(self, table, place, after.as_deref())
+                    .await?
+                    .map(|range| Range { anew, ..range }),
                 false => Some(range::whole(self.config, table, place, anew)?),
             };
             if self.copier.range.is_some() {

@@ -72,9 +72,9 @@ pub(crate) fn read(sql: &str) -> Statement {
             Statement::Rename(rest.renames())
         }
         "ALTER" => alter(rest),
-        "INSERT" | "REPLACE" => Statement::Write(rest.behind(&[
-            "LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO",
-        ])),
+        "INSERT" | "REPLACE" => {
+            Statement::Write(rest.behind(&["LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO"]))
+        }
         "UPDATE" => Statement::Write(rest.behind(&["LOW_PRIORITY", "IGNORE"])),
         "DELETE" => {
             let table = rest.behind(&["LOW_PRIORITY", "QUICK", "IGNORE", "FROM"]);
@@ -221,7 +221,10 @@ fn tokens(sql: &str) -> Vec<Token> {
             rest = rest.find('\n').map_or("", |end| &rest[end + 1..]);
         } else if rest.starts_with("/*!") || rest.starts_with("/*M!") {
             // What stands in it counts, behind the version that it is for.
-            rest = rest.split_once('!').map_or("", |(_, inner)| inner).trim_start_matches(|c: char| c.is_ascii_digit());
+            rest = rest
+                .split_once('!')
+                .map_or("", |(_, inner)| inner)
+                .trim_start_matches(|c: char| c.is_ascii_digit());
         } else if rest.starts_with("/*") {
             rest = rest.find("*/").map_or("", |end| &rest[end + 2..]);
         } else if rest.starts_with("*/") {
@@ -272,7 +275,8 @@ mod tests {
     use super::*;
 
     fn name(name: &str) -> Name {
-        let (schema, table) = name.split_once('.').map_or((None, name), |(schema, table)| (Some(schema), table));
+        let (schema, table) =
+            name.split_once('.').map_or((None, name), |(schema, table)| (Some(schema), table));
         Name { schema: schema.map(str::to_owned), table: table.to_owned() }
     }
 
@@ -292,10 +296,16 @@ mod tests {
         let renames = |pairs: &[(&str, &str)]| {
             Statement::Rename(pairs.iter().map(|(from, to)| (name(from), name(to))).collect())
         };
-        assert_eq!(read("RENAME TABLE a TO b, `d`.`c` WAIT 5 TO d.e"), renames(&[("a", "b"), ("d.c", "d.e")]));
+        assert_eq!(
+            read("RENAME TABLE a TO b, `d`.`c` WAIT 5 TO d.e"),
+            renames(&[("a", "b"), ("d.c", "d.e")])
+        );
         assert_eq!(read("ALTER TABLE t ADD x int, RENAME TO `u`"), renames(&[("t", "u")]));
         assert_eq!(read("alter online table t rename u"), renames(&[("t", "u")]));
-        assert_eq!(read("ALTER TABLE t RENAME COLUMN a TO b, RENAME KEY k TO l"), Statement::Alter(name("t")));
+        assert_eq!(
+            read("ALTER TABLE t RENAME COLUMN a TO b, RENAME KEY k TO l"),
+            Statement::Alter(name("t"))
+        );
         assert_eq!(read("ALTER TABLE t COMMENT 'RENAME TO u'"), Statement::Alter(name("t")));
         assert_eq!(read("ALTER DATABASE d CHARACTER SET latin1"), Statement::Other);
     }

@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn numbers_and_texts_are_two_forms_of_the_same() {
         assert_eq!((parse("-12.30", 4), parse("7", 0), parse("1.234", 2)), (Some(-123_000), Some(7), None));
-        assert_eq!((show(-5, 2), show(123_000, 4), show(0, 0)), ("-0.05".into(), "12.3000".into(), "0".into()));
+        assert_eq!(
+            (show(-5, 2), show(123_000, 4), show(0, 0)),
+            ("-0.05".into(), "12.3000".into(), "0".into())
+        );
         assert_eq!((text("-000", 2), text("00120", 2)), ("-0.00".to_owned(), "1.20".to_owned()));
     }
 }

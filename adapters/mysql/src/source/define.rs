@@ -35,7 +35,8 @@ impl Follower<'_> {
                 self.copier.drop_range_of(&format!("{schema}.{table}"));
             }
             Statement::Write(name) => {
-                let (schema, table) = named(schema, name.unwrap_or(Name { schema: None, table: "?".to_owned() }));
+                let (schema, table) =
+                    named(schema, name.unwrap_or(Name { schema: None, table: "?".to_owned() }));
                 if self.wanted.has(&schema, &table) {
                     return Err(lost(&format!(
                         "a statement wrote to table {schema}.{table} and the binlog does not have its rows; run SET \
@@ -43,7 +44,11 @@ impl Follower<'_> {
                     )));
                 }
             }
-            Statement::Begin | Statement::BeginXa | Statement::Commit | Statement::RollBack | Statement::Other => {}
+            Statement::Begin
+            | Statement::BeginXa
+            | Statement::Commit
+            | Statement::RollBack
+            | Statement::Other => {}
         }
         Ok(())
     }

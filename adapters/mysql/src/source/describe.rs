@@ -69,8 +69,10 @@ impl Described {
              ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
         );
         let parts: Vec<(String, Option<String>, bool)> = connection.query(sql).await.map_err(asking())?;
-        let of = |index: &str| parts.iter().filter(move |(name, ..)| name == index).cloned().collect::<Vec<_>>();
-        let usable = |index: &Vec<(String, Option<String>, bool)>| index.iter().all(|(_, _, unusable)| !unusable);
+        let of =
+            |index: &str| parts.iter().filter(move |(name, ..)| name == index).cloned().collect::<Vec<_>>();
+        let usable =
+            |index: &Vec<(String, Option<String>, bool)>| index.iter().all(|(_, _, unusable)| !unusable);
         let key = parts.iter().map(|(name, ..)| of(name)).find(usable).unwrap_or_default();
         let key = key.into_iter().filter_map(|(_, column, _)| column).collect();
         let sql = format!("SELECT ENGINE FROM information_schema.TABLES WHERE {named}");
@@ -191,7 +193,11 @@ impl DescribedColumn {
             "float" => field.code == code::FLOAT,
             "double" => field.code == code::DOUBLE,
             "decimal" => {
-                field == Field { code: code::NEWDECIMAL, meta: u16::from(self.precision) << 8 | u16::from(self.scale) }
+                field
+                    == Field {
+                        code: code::NEWDECIMAL,
+                        meta: u16::from(self.precision) << 8 | u16::from(self.scale),
+                    }
             }
             "bit" => {
                 let (bytes, bits) = (u16::from(self.precision / 8), u16::from(self.precision % 8));
@@ -200,13 +206,17 @@ impl DescribedColumn {
             "year" => field.code == code::YEAR,
             "date" => matches!(field.code, code::DATE | code::NEWDATE),
             "datetime" => {
-                field == Field { code: code::DATETIME2, meta: fraction } || (old_times && field.code == code::DATETIME)
+                field == Field { code: code::DATETIME2, meta: fraction }
+                    || (old_times && field.code == code::DATETIME)
             }
             "timestamp" => {
                 field == Field { code: code::TIMESTAMP2, meta: fraction }
                     || (old_times && field.code == code::TIMESTAMP)
             }
-            "time" => field == Field { code: code::TIME2, meta: fraction } || (old_times && field.code == code::TIME),
+            "time" => {
+                field == Field { code: code::TIME2, meta: fraction }
+                    || (old_times && field.code == code::TIME)
+            }
             "char" | "binary" => field.code == code::STRING && u64::from(field.meta) == octets,
             "varchar" | "varbinary" => field.code == code::VARCHAR && u64::from(field.meta) == octets,
             "tinytext" | "tinyblob" => field == Field { code: code::BLOB, meta: 1 },
@@ -281,9 +291,7 @@ fn kind_of(field: Field, unsigned: bool, charset: Option<Charset>, words: &[Vec<
         code::GEOMETRY => Kind::Geometry,
         code::STRING | code::VARCHAR | code::VAR_STRING | 249..=code::BLOB => match charset {
             Some(charset) => Kind::Text(charset),
-            None => {
-                Kind::Binary { fixed: (field.code == code::STRING).then_some(usize::from(field.meta)) }
-            }
+            None => Kind::Binary { fixed: (field.code == code::STRING).then_some(usize::from(field.meta)) },
         },
         _ => return None,
     })

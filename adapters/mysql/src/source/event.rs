@@ -14,14 +14,27 @@ use crate::error::MysqlError;
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Happened {
-    /// What follows is in this file, from this offset on.
-    Rotate { file: String, offset: u64 },
+    /// What follows is in the file that this begins with, from this offset on.
+    Rotate {
+        file: Vec<u8>,
+        offset: u64,
+    },
     /// A file begins, or a connection in the middle of one; it was begun at this time.
-    File { born: u32 },
+    File {
+        born: u32,
+    },
     /// A transaction begins. One that stands alone is a single statement, and one that is prepared is committed later.
-    Group { gtid: Option<Gtid>, at_us: Option<i64>, alone: Option<bool>, prepared: bool },
+    Group {
+        gtid: Option<Gtid>,
+        at_us: Option<i64>,
+        alone: Option<bool>,
+        prepared: bool,
+    },
     /// A statement.
-    Query { schema: String, sql: String },
+    Query {
+        schema: String,
+        sql: String,
+    },
     /// The table of the rows that follow.
     Map(TableMap),
     Rows(RowsEvent),
@@ -30,7 +43,9 @@ pub(crate) enum Happened {
     /// The transaction follows, compressed, and ends with this event.
     Payload,
     /// The server lives, and has nothing new up to here.
-    Alive { file: String },
+    Alive {
+        file: String,
+    },
     /// Rows that tell only in part what changed.
     Partial,
     /// The server says that its binlog has a gap.
@@ -73,7 +88,7 @@ fn parse(event: &Event, flavor: Flavor) -> Option<Result<Happened, MysqlError>> 
         2 | 165 => return query(body, header.event_type_raw() == 165).map(Ok),
         4 => {
             let offset = body.int(8)?;
-            Happened::Rotate { file: str::from_utf8(body.0).ok()?.to_owned(), offset }
+            Happened::Rotate { file: body.0.to_vec(), offset }
         }
         // The time in the header is that of the file, also where the server repeats the event.
         15 => Happened::File { born: header.timestamp() },

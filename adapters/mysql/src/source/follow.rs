@@ -125,7 +125,9 @@ impl<'a> Follower<'a> {
                     (group.goes_on, group.prepared) = (alone == Some(false), prepared);
                 }
             }
-            Happened::Query { schema, sql } => self.statement(&schema, &sql, logged.at_us, logged.start).await?,
+            Happened::Query { schema, sql } => {
+                self.statement(&schema, &sql, logged.at_us, logged.start).await?
+            }
             Happened::Map(map) => self.learn(map).await?,
             Happened::Rows(rows) => self.rows(rows).await?,
             Happened::Commit => self.end()?,
@@ -137,6 +139,12 @@ impl<'a> Follower<'a> {
             }
             Happened::Incident => {
                 return Err(lost("the server says that its binlog has a gap, as after a full disk"));
+            }
+            // The next file's beginning is yet to be told.
+            Happened::Rotate { .. }
+                if !self.moved && self.stream.place.file != self.outbox.position.place.file =>
+            {
+                self.outbox.position.file_born = 0;
             }
             Happened::Rotate { .. } | Happened::Payload | Happened::Alive { .. } | Happened::Other => {}
         }
@@ -246,7 +254,8 @@ impl<'a> Follower<'a> {
 
     /// A table of this name, as rows had it last.
     pub(crate) fn known(&self, schema: &str, table: &str) -> Option<Arc<Table>> {
-        let of_name = self.maps.values().filter(|known| known.map.schema == schema && known.map.table == table);
+        let of_name =
+            self.maps.values().filter(|known| known.map.schema == schema && known.map.table == table);
         of_name.max_by_key(|known| known.map.id).and_then(|known| known.table.clone())
     }
 
@@ -332,7 +341,11 @@ impl<'a> Follower<'a> {
         self.emit(table, emitted).await
     }
 
-    pub(crate) async fn emit(&mut self, table: &Arc<Table>, rows: Vec<(Op, Decoded)>) -> Result<(), MysqlError> {
+    pub(crate) async fn emit(
+        &mut self,
+        table: &Arc<Table>,
+        rows: Vec<(Op, Decoded)>,
+    ) -> Result<(), MysqlError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -372,11 +385,10 @@ fn passed_over(fields: &[Field], event: &RowsEvent) -> u64 {
     let mut rows = Reader(&event.rows);
     let mut count = 0;
     while !rows.0.is_empty() {
-        let passed = raw::pass(fields, &event.present, &mut rows)
-            .and_then(|()| match event.change {
-                Change::Update => raw::pass(fields, &event.present_after, &mut rows),
-                Change::Insert | Change::Delete => Some(()),
-            });
+        let passed = raw::pass(fields, &event.present, &mut rows).and_then(|()| match event.change {
+            Change::Update => raw::pass(fields, &event.present_after, &mut rows),
+            Change::Insert | Change::Delete => Some(()),
+        });
         if passed.is_none() {
             return 1;
         }

@@ -106,9 +106,10 @@ fn add_number(ranges: &mut Vec<(u64, u64)>, number: u64) {
 impl fmt::Display for Gtids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text: Vec<String> = match self {
-            Self::MariaDb(last) => {
-                last.iter().map(|(domain, (server, sequence))| format!("{domain}-{server}-{sequence}")).collect()
-            }
+            Self::MariaDb(last) => last
+                .iter()
+                .map(|(domain, (server, sequence))| format!("{domain}-{server}-{sequence}"))
+                .collect(),
             Self::MySql(sets) => {
                 let range = |(first, last): &(u64, u64)| match first == last {
                     true => format!(":{first}"),

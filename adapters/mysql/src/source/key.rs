@@ -27,7 +27,9 @@ pub(crate) fn sql(column: &TableColumn, cell: &Cell) -> Option<String> {
         (Kind::Moment(_) | Kind::Instant(_), Cell::Text(text)) => {
             format!("CAST({} AS DATETIME(6))", literal(text))
         }
-        (_, Cell::Date(days)) => format!("DATE'{}'", Moment::at_days(i64::from(*days)).text(MomentKind::Date)),
+        (_, Cell::Date(days)) => {
+            format!("DATE'{}'", Moment::at_days(i64::from(*days)).text(MomentKind::Date))
+        }
         (Kind::Time, Cell::Micros(micros)) => format!("TIME'{}'", span_text(*micros)),
         (Kind::Time, Cell::Interval(nanos)) => format!("TIME'{}'", span_text(nanos / 1_000)),
         (_, Cell::Micros(micros)) => {
@@ -98,7 +100,12 @@ impl Catalog {
     ///
     /// # Errors
     /// The server cannot be asked.
-    pub(crate) async fn order(&mut self, table: &Table, a: &[Cell], b: &[Cell]) -> Result<Ordering, MysqlError> {
+    pub(crate) async fn order(
+        &mut self,
+        table: &Table,
+        a: &[Cell],
+        b: &[Cell],
+    ) -> Result<Ordering, MysqlError> {
         if let Some(order) = order_here(a, b) {
             return Ok(order);
         }
@@ -116,7 +123,12 @@ impl Catalog {
         Ok(Ordering::Equal)
     }
 
-    async fn order_there(&mut self, column: &TableColumn, a: &Cell, b: &Cell) -> Result<Ordering, MysqlError> {
+    async fn order_there(
+        &mut self,
+        column: &TableColumn,
+        a: &Cell,
+        b: &Cell,
+    ) -> Result<Ordering, MysqlError> {
         let values = sql_alone(column, a).zip(sql_alone(column, b));
         let (a, b) = values.ok_or(MysqlError::Damaged("a key has a value that no key has"))?;
         let sql = format!("SELECT CASE WHEN {a} = {b} THEN 0 WHEN {a} < {b} THEN -1 ELSE 1 END");
@@ -140,9 +152,12 @@ mod tests {
     use super::*;
 
     fn pair() -> Table {
-        let column = |name: &str, kind| TableColumn { name: name.to_owned(), kind, collation: None, large: false };
-        let columns =
-            vec![column("a", Kind::Int { bytes: 4, unsigned: false }), column("b`", Kind::Text(Charset::Utf8))];
+        let column =
+            |name: &str, kind| TableColumn { name: name.to_owned(), kind, collation: None, large: false };
+        let columns = vec![
+            column("a", Kind::Int { bytes: 4, unsigned: false }),
+            column("b`", Kind::Text(Charset::Utf8)),
+        ];
         let (schema, table) = ("d".to_owned(), "t".to_owned());
         let parts = Parts { schema, table, columns, key: vec![0, 1], transactional: true };
         Table::new(parts, &SourceConfig::read(&json!({ "url": "mysql://u@h/d" })).unwrap()).unwrap()

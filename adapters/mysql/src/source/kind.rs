@@ -12,10 +12,16 @@ use super::time::MomentKind;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Kind {
     /// An integer of so many bytes.
-    Int { bytes: u8, unsigned: bool },
+    Int {
+        bytes: u8,
+        unsigned: bool,
+    },
     Float32,
     Float64,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     /// So many bits.
     Bits(u8),
     Year,
@@ -26,7 +32,9 @@ pub(crate) enum Kind {
     Time,
     Text(Charset),
     /// Bytes; those of a fixed length are filled up with zeros.
-    Binary { fixed: Option<usize> },
+    Binary {
+        fixed: Option<usize>,
+    },
     /// One of these words, or none of them.
     Enum(Arc<[String]>),
     /// Any of these words.
@@ -161,7 +169,10 @@ mod tests {
             Kind::Instant(6).column_type(reading(ZeroDates::Text, TimeMode::Clock)),
             ColumnType::String
         );
-        assert_eq!(Kind::Time.column_type(reading(ZeroDates::Null, TimeMode::Interval)), ColumnType::Interval);
+        assert_eq!(
+            Kind::Time.column_type(reading(ZeroDates::Null, TimeMode::Interval)),
+            ColumnType::Interval
+        );
         assert_eq!(Kind::Decimal { precision: 65, scale: 2 }.column_type(plain), ColumnType::String);
         assert_eq!(Kind::Int { bytes: 3, unsigned: true }.column_type(plain), ColumnType::Uint32);
     }

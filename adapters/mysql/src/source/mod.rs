@@ -35,9 +35,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use towpath_adapter_api::{
-    AdapterError, ErrorKind, Output, Releases, Source, SourceContext, SourceFactory,
-};
+use towpath_adapter_api::{AdapterError, ErrorKind, Output, Releases, Source, SourceContext, SourceFactory};
 use towpath_record::{ResourceName, StreamName};
 
 pub use config::{Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates};

@@ -19,8 +19,9 @@ use crate::client::{self, Flavor};
 use crate::error::MysqlError;
 
 const SETTINGS: &str = "SET wait_timeout = 2147483, net_write_timeout = 3600, sql_select_limit = DEFAULT, \
-     sql_mode = '', lock_wait_timeout = 60, innodb_lock_wait_timeout = 30, \
-     SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+     sql_mode = '', lock_wait_timeout = 60, innodb_lock_wait_timeout = 30";
+/// With another level, a snapshot would be none.
+const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 /// A transaction is in the binlog a moment before a snapshot shows it; so long one waits for that.
 const LOOKS_EVERY: Duration = Duration::from_millis(2);
 const LOOKS: u32 = 15_000;
@@ -28,8 +29,9 @@ const LOOKS: u32 = 15_000;
 const FIRST_LARGE_ROWS: usize = 16;
 /// From this version on, MySQL locks with the right to read alone.
 const FOR_SHARE: (u16, u16) = (8, 0);
-/// What the server says of a table that is not what it was when the transaction began, or is not there.
-const CHANGED: [u16; 3] = [1054, 1146, 1412];
+/// What the server says of a table that is not what it was when the transaction began, or is not there, and of rows
+/// that writers hold for long or give us up for.
+const LATER: [u16; 6] = [1020, 1054, 1146, 1205, 1213, 1412];
 
 /// A table that is about to be read.
 pub(crate) struct Reading {
@@ -54,7 +56,9 @@ pub(crate) async fn begin(
     let reader = follower.copier.reader.insert(reader);
     let catalog = &mut follower.catalog;
     let snapshots = catalog.flavor == Flavor::MariaDb && follower.config.copy_reads == CopyReads::Auto;
-    let Some(table) = catalog.table(schema, name, follower.config).await?.map(Arc::new) else { return Ok(None) };
+    let Some(table) = catalog.table(schema, name, follower.config).await?.map(Arc::new) else {
+        return Ok(None);
+    };
     if !snapshots || !table.transactional {
         return Ok(Some(Reading { table, place: None }));
     }
@@ -67,7 +71,9 @@ pub(crate) async fn begin(
 
 async fn connect(config: &SourceConfig) -> Result<Conn, MysqlError> {
     let mut reader = client::connect(&config.server()).await?;
-    reader.query_drop(SETTINGS).await.map_err(MysqlError::server("set up the reading of tables"))?;
+    for setting in [SETTINGS, ISOLATION] {
+        reader.query_drop(setting).await.map_err(MysqlError::server("set up the reading of tables"))?;
+    }
     Ok(reader)
 }
 
@@ -106,10 +112,13 @@ pub(crate) async fn read(
 ) -> Result<Option<Range>, MysqlError> {
     let has_large = table.columns.iter().any(|column| column.large);
     let most = follower.config.range_rows;
-    let limit = follower.copier.limit.unwrap_or(if has_large { FIRST_LARGE_ROWS } else { most }).clamp(1, most);
+    let limit =
+        follower.copier.limit.unwrap_or(if has_large { FIRST_LARGE_ROWS } else { most }).clamp(1, most);
     let locks = match place {
         Some(_) => "",
-        None if follower.catalog.flavor == Flavor::MySql && follower.catalog.version >= FOR_SHARE => " FOR SHARE",
+        None if follower.catalog.flavor == Flavor::MySql && follower.catalog.version >= FOR_SHARE => {
+            " FOR SHARE"
+        }
         None => " LOCK IN SHARE MODE",
     };
     let sql = format!("{}{}", select(&table, after, Some(limit))?, locks);
@@ -120,8 +129,12 @@ pub(crate) async fn read(
     }
     let most_bytes = usize::try_from(follower.config.batch_bytes.0).unwrap_or(usize::MAX);
     let taken = match take(reader, &table, &sql, most_bytes).await {
-        Err(MysqlError::Server { source: mysql_async::Error::Server(error), .. }) if CHANGED.contains(&error.code) => {
-            // Rarely so; the next look describes the table anew.
+        Err(MysqlError::Server { source: mysql_async::Error::Server(error), .. })
+            if LATER.contains(&error.code) =>
+        {
+            // The next look describes the table anew.
+            tracing::debug!(table = table.name, code = error.code, "the range is read again");
+            tokio::time::sleep(LOOKS_EVERY).await;
             follower.copier.reader = None;
             return Ok(None);
         }
@@ -228,7 +241,11 @@ pub(crate) fn selected(table: &Table, row: Row) -> (Vec<Cell>, Result<Vec<Cell>,
 ///
 /// # Errors
 /// The key is none.
-pub(crate) fn select(table: &Table, after: Option<&[Cell]>, limit: Option<usize>) -> Result<String, MysqlError> {
+pub(crate) fn select(
+    table: &Table,
+    after: Option<&[Cell]>,
+    limit: Option<usize>,
+) -> Result<String, MysqlError> {
     let column = |column: &super::table::TableColumn| {
         let name = quoted(&column.name);
         match column.large {
@@ -238,7 +255,8 @@ pub(crate) fn select(table: &Table, after: Option<&[Cell]>, limit: Option<usize>
     };
     let columns: Vec<_> = table.columns.iter().map(column).collect();
     let large = table.columns.iter().filter(|column| column.large);
-    let sizes: Vec<_> = large.map(|column| format!("COALESCE(OCTET_LENGTH({}), 0)", quoted(&column.name))).collect();
+    let sizes: Vec<_> =
+        large.map(|column| format!("COALESCE(OCTET_LENGTH({}), 0)", quoted(&column.name))).collect();
     let size = if sizes.is_empty() { "0".to_owned() } else { sizes.join(" + ") };
     let behind = match after {
         Some(key) => {

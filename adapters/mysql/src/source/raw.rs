@@ -83,7 +83,8 @@ pub(crate) fn cell(kind: &Kind, field: Field, raw: &[u8], reading: Reading) -> R
         Kind::Binary { fixed } => Cell::Bytes(filled(raw, fixed.unwrap_or(0))),
         Kind::Enum(words) => {
             // The number 0 stands for the empty text of a value that was none of the words.
-            let word = (low_first(raw) as usize).checked_sub(1).map_or(Some(""), |at| words.get(at).map(|w| &**w));
+            let word =
+                (low_first(raw) as usize).checked_sub(1).map_or(Some(""), |at| words.get(at).map(|w| &**w));
             Cell::Text(word.ok_or("the value is none of the column's words")?.to_owned())
         }
         Kind::Set(words) => {
@@ -196,7 +197,8 @@ fn time(field: Field, raw: &[u8]) -> i64 {
 }
 
 fn uuid(bytes: &[u8]) -> String {
-    let part = |from: usize, to: usize| bytes[from..to].iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let part =
+        |from: usize, to: usize| bytes[from..to].iter().map(|b| format!("{b:02x}")).collect::<String>();
     [part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 16)].join("-")
 }
 

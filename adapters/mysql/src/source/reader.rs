@@ -62,7 +62,11 @@ async fn read(config: &SourceConfig, reading: &Reading, output: BatchOutput) -> 
 }
 
 /// The table whose stream is wanted, if it still has the stream's columns.
-async fn table_of(catalog: &mut Catalog, config: &SourceConfig, reading: &Reading) -> Result<Table, MysqlError> {
+async fn table_of(
+    catalog: &mut Catalog,
+    config: &SourceConfig,
+    reading: &Reading,
+) -> Result<Table, MysqlError> {
     let stream = &reading.stream;
     for (schema, name) in catalog.tables(&Wanted::new(config)?).await? {
         if config.stream_of(&schema, &name).is_ok_and(|of_table| of_table == *stream) {
@@ -73,7 +77,8 @@ async fn table_of(catalog: &mut Catalog, config: &SourceConfig, reading: &Readin
                 };
                 wanted.name.starts_with('_') || table.schema.columns().iter().any(has)
             });
-            let message = format!("table {} has other columns by now; their rows are on their way", table.name);
+            let message =
+                format!("table {} has other columns by now; their rows are on their way", table.name);
             return if fits { Ok(table) } else { Err(MysqlError::unready(ErrorKind::Unavailable, message)) };
         }
     }
@@ -118,7 +123,8 @@ fn among(table: &Table, keys: &RecordBatch) -> Result<Option<String>, MysqlError
                     // Zones are of no use to the formatter, and every instant is in UTC.
                     let plain = match of_type {
                         arrow_schema::DataType::Timestamp(unit, Some(_)) => {
-                            arrow_cast::cast(column, &arrow_schema::DataType::Timestamp(*unit, None)).map_err(shown)?
+                            arrow_cast::cast(column, &arrow_schema::DataType::Timestamp(*unit, None))
+                                .map_err(shown)?
                         }
                         _ => column.clone(),
                     };

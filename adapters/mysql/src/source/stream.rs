@@ -33,6 +33,8 @@ pub(crate) struct Stream {
     pub(crate) place: Place,
     /// Where a compressed transaction ends, while its events come.
     payload_end: Option<u64>,
+    /// The names of the files, until the server has described its events.
+    files: Vec<String>,
 }
 
 /// An event.
@@ -63,14 +65,21 @@ impl Stream {
             "SET @mariadb_slave_capability = 4, @master_heartbeat_period = {period}, \
              @source_heartbeat_period = {period}, net_write_timeout = 3600"
         );
-        connection.query_drop(settings).await.map_err(MysqlError::server("set up the reading of the binlog"))?;
+        connection
+            .query_drop(settings)
+            .await
+            .map_err(MysqlError::server("set up the reading of the binlog"))?;
         let request = BinlogStreamRequest::new(config.server_id_of(name));
+        let files = catalog.files().await?;
         let (place, request) = match moved {
-            false => (found(catalog, &position.place).await?, request),
+            false => (found(&files, &position.place)?, request),
             true if catalog.flavor == Flavor::MariaDb && !position.gtids.is_empty() => {
                 let gtids = super::catalog::literal(&position.gtids);
                 let state = format!("SET @slave_connect_state = {gtids}, @slave_gtid_strict_mode = 1");
-                connection.query_drop(state).await.map_err(MysqlError::server("ask for a place by its GTIDs"))?;
+                connection
+                    .query_drop(state)
+                    .await
+                    .map_err(MysqlError::server("ask for a place by its GTIDs"))?;
                 (Place::new("", FIRST_OFFSET), request)
             }
             true => {
@@ -86,7 +95,8 @@ impl Stream {
         let events = connection.get_binlog_stream(request).await;
         let events = events.map_err(MysqlError::server("read the binlog"))?;
         let patience = (config.heartbeat.0 * PATIENCE).max(LEAST_PATIENCE);
-        Ok(Self { events, flavor: catalog.flavor, patience, place, payload_end: None })
+        let files = files.into_iter().map(|(file, _)| file).collect();
+        Ok(Self { events, flavor: catalog.flavor, patience, place, payload_end: None, files })
     }
 
     /// The next event.
@@ -118,7 +128,11 @@ impl Stream {
         let happened = event::read(&event, self.flavor)?;
         let end = u64::from(header.log_pos());
         match &happened {
-            Happened::Rotate { file, offset } => self.place = Place::new(file, *offset),
+            Happened::Rotate { file, offset } => self.place = Place::new(&self.named(file)?, *offset),
+            Happened::File { .. } => {
+                self.files.clear();
+                self.advance(end);
+            }
             Happened::Alive { file } if *file == self.place.file => self.advance(end),
             Happened::Alive { .. } => {}
             Happened::Payload => {
@@ -136,6 +150,18 @@ impl Stream {
         Ok(Logged { happened, at_us: i64::from(header.timestamp()) * 1_000_000, start })
     }
 
+    /// The file that an event names. Until the server has described its events, nobody knows whether a checksum stands
+    /// behind the name, but the first file is one that the server had when it was asked.
+    fn named(&self, file: &[u8]) -> Result<String, MysqlError> {
+        let known = self.files.iter().filter(|known| file.starts_with(known.as_bytes()));
+        match known.max_by_key(|known| known.len()) {
+            Some(known) => Ok(known.clone()),
+            None => str::from_utf8(file)
+                .map(str::to_owned)
+                .map_err(|_| MysqlError::Damaged("the name of a binlog file cannot be read")),
+        }
+    }
+
     /// Events tell the lower 32 bits of where they end; what the server made up for this connection tells none.
     fn advance(&mut self, end: u64) {
         if end > 0 {
@@ -148,8 +174,7 @@ impl Stream {
 }
 
 /// The place to ask for, if the server still has it.
-async fn found(catalog: &mut Catalog, place: &Place) -> Result<Place, MysqlError> {
-    let files = catalog.files().await?;
+fn found(files: &[(String, u64)], place: &Place) -> Result<Place, MysqlError> {
     let at = files.iter().position(|(file, _)| *file == place.file);
     let lost = |why: String| Err(MysqlError::unready(ErrorKind::PositionLost, why));
     let Some(at) = at else {

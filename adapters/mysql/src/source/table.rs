@@ -106,7 +106,8 @@ impl Table {
         before: Option<&[Cell]>,
     ) -> Result<Result<Vec<Cell>, Misfit>, MysqlError> {
         let damaged = || MysqlError::Damaged("a row is cut off");
-        let is_set = |bits: &[u8], bit: usize| bits.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 > 0);
+        let is_set =
+            |bits: &[u8], bit: usize| bits.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 > 0);
         let held = (0..fields.len()).filter(|column| is_set(present, *column)).count();
         let nulls = row.take(held.div_ceil(8)).ok_or_else(damaged)?;
         let (mut cells, mut misfit, mut at) = (Vec::with_capacity(fields.len()), None, 0);
@@ -179,7 +180,9 @@ fn selected(kind: &Kind, value: &Value, reading: Reading) -> Result<Cell, String
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| unexpected());
     Ok(match (kind, value) {
         (_, Value::NULL) => Cell::Null,
-        (Kind::Int { unsigned: true, .. } | Kind::Year, value) => Cell::Uint(unsigned(value).ok_or_else(unexpected)?),
+        (Kind::Int { unsigned: true, .. } | Kind::Year, value) => {
+            Cell::Uint(unsigned(value).ok_or_else(unexpected)?)
+        }
         (Kind::Int { .. }, Value::Int(number)) => Cell::Int(*number),
         (Kind::Float32, Value::Float(number)) => Cell::Float32(*number),
         (Kind::Float64, Value::Double(number)) => Cell::Float64(*number),
@@ -207,7 +210,13 @@ fn selected(kind: &Kind, value: &Value, reading: Reading) -> Result<Cell, String
         (Kind::Binary { .. }, Value::Bytes(bytes)) => Cell::Bytes(bytes.clone()),
         (Kind::Geometry, Value::Bytes(bytes)) => raw::geometry(bytes),
         (
-            Kind::Text(_) | Kind::Enum(_) | Kind::Set(_) | Kind::Json | Kind::Uuid | Kind::Inet4 | Kind::Inet6,
+            Kind::Text(_)
+            | Kind::Enum(_)
+            | Kind::Set(_)
+            | Kind::Json
+            | Kind::Uuid
+            | Kind::Inet4
+            | Kind::Inet6,
             Value::Bytes(bytes),
         ) => Cell::Text(text(bytes)?),
         _ => return Err(unexpected()),
@@ -246,7 +255,8 @@ pub(crate) mod tests {
 
     /// A table `d.t` with the columns `id int primary key, note text`.
     pub(crate) fn table() -> Table {
-        let column = |name: &str, kind| TableColumn { name: name.to_owned(), kind, collation: None, large: false };
+        let column =
+            |name: &str, kind| TableColumn { name: name.to_owned(), kind, collation: None, large: false };
         let columns = vec![
             column("id", Kind::Int { bytes: 4, unsigned: false }),
             column("note", Kind::Text(Charset::Utf8)),

@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(date(1969, 12, 31).days(), Some(-1));
         assert_eq!(date(0, 1, 1).days(), Some(-719_528));
         assert_eq!(date(9999, 12, 31).days(), Some(2_932_896));
-        assert_eq!((date(2026, 2, 29).days(), date(2026, 0, 1).days(), date(0, 0, 0).days()), (None, None, None));
+        assert_eq!(
+            (date(2026, 2, 29).days(), date(2026, 0, 1).days(), date(0, 0, 0).days()),
+            (None, None, None)
+        );
     }
 
     #[test]

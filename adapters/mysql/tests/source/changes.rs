@@ -9,9 +9,12 @@ use crate::harness::{Account, Database, end, read, server, shown};
 #[tokio::test]
 async fn a_row_is_told_with_its_transaction_and_a_new_key_is_a_new_row() -> Result<()> {
     let server = server()?;
-    let database =
-        Database::new(&server, "keys", "CREATE TABLE t (id int PRIMARY KEY, n int);\nINSERT INTO t VALUES (1, 1);\n")
-            .await?;
+    let database = Database::new(
+        &server,
+        "keyed",
+        "CREATE TABLE t (id int PRIMARY KEY, n int);\nINSERT INTO t VALUES (1, 1);\n",
+    )
+    .await?;
     let config = database.config(&json!({}));
     let copied = read(&config, &Position::default()).await?;
     database

@@ -12,9 +12,7 @@ use mysql_async::{Conn, Opts};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver,
-};
+use towpath_adapter_api::{AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver};
 use towpath_adapter_conformance::cell;
 use towpath_adapter_conformance::servers::MariaDbServer;
 use towpath_record::{Op, Position, ResourceName};
@@ -165,14 +163,18 @@ impl Account {
             return Ok(());
         };
         let columns = schema.columns();
-        let places: Vec<_> =
-            schema.key().iter().filter_map(|name| columns.iter().position(|column| &column.name == name)).collect();
+        let places: Vec<_> = schema
+            .key()
+            .iter()
+            .filter_map(|name| columns.iter().position(|column| &column.name == name))
+            .collect();
         let rows = self.0.entry(emission.stream.to_string()).or_default();
         let ops = batch.column(0).as_primitive::<UInt8Type>().values();
         for (op, row) in ops.iter().zip(cell::rows(batch)?) {
             let key: Key = places.iter().map(|place| row[*place].clone()).collect();
             let op = Op::from_code(*op).unwrap();
-            let shown = format!("{}: {op:?} of {key:?} does not follow from what came before", emission.stream);
+            let shown =
+                format!("{}: {op:?} of {key:?} does not follow from what came before", emission.stream);
             let fits = match op {
                 Op::Create | Op::Read => rows.insert(key, row).is_none(),
                 Op::Update => rows.insert(key, row).is_some(),

@@ -123,9 +123,11 @@ async fn equal_wherever_it_is_cut_off(extra: Value) -> Result<()> {
     }
     ensure!(written > 20 && runs > 5, "{written} transactions in {runs} runs show little");
     for (table, columns) in [("plain", "id, n, note"), ("words", "id, n, note"), ("pair", "b, a, n, note")] {
-        let theirs = database.texts(&format!("SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1")).await?;
+        let theirs =
+            database.texts(&format!("SELECT concat_ws('|', {columns}) FROM {table} ORDER BY 1")).await?;
         let rows = account.0.remove(&format!("random.{table}")).unwrap_or_default().into_values();
-        let mut ours: Vec<_> = rows.map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("|")).collect();
+        let mut ours: Vec<_> =
+            rows.map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("|")).collect();
         let mut theirs = theirs;
         ours.sort();
         theirs.sort();
@@ -142,7 +144,6 @@ async fn what_is_emitted_equals_the_tables_wherever_the_source_is_cut_off() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_of_ranges_that_lock_and_of_changes_that_meet_them() -> Result<()> {
-    let extra =
-        json!({ "batch_rows": 40, "range_rows": 150, "heartbeat": "300ms", "copy_reads": "locking" });
+    let extra = json!({ "batch_rows": 40, "range_rows": 150, "heartbeat": "300ms", "copy_reads": "locking" });
     equal_wherever_it_is_cut_off(extra).await
 }

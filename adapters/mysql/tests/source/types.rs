@@ -19,24 +19,43 @@ const VALUES: &[(&str, &[(&str, &str)])] = &[
     ("bigint", &[("-9223372036854775808", "-9223372036854775808")]),
     ("bigint unsigned", &[("18446744073709551615", "18446744073709551615")]),
     ("boolean", &[("true", "1")]),
-    ("float", &[("1.1", "1.1"), ("3.4028235e38", "3.4028235e38"), ("-0.5", "-0.5")]),
-    ("double", &[("0.1", "0.1"), ("-1.7976931348623157e308", "-1.7976931348623157e308"), ("5e-324", "5e-324")]),
+    ("float", &[("1.1", "1.1"), ("3.40282e38", "3.40282e38"), ("-0.5", "-0.5")]),
+    (
+        "double",
+        &[("0.1", "0.1"), ("-1.7976931348623157e308", "-1.7976931348623157e308"), ("5e-324", "5e-324")],
+    ),
     ("decimal(12,2)", &[("-1234567890.12", "-1234567890.12"), ("0", "0.00"), ("0.05", "0.05")]),
-    ("decimal(38,30)", &[("-12345678.000000000000000000000000000001", "-12345678.000000000000000000000000000001")]),
-    ("decimal(65,0)", &[("99999999999999999999999999999999999999999999999999999999999999999",
-        "99999999999999999999999999999999999999999999999999999999999999999")]),
+    (
+        "decimal(38,30)",
+        &[("-12345678.000000000000000000000000000001", "-12345678.000000000000000000000000000001")],
+    ),
+    (
+        "decimal(65,0)",
+        &[(
+            "99999999999999999999999999999999999999999999999999999999999999999",
+            "99999999999999999999999999999999999999999999999999999999999999999",
+        )],
+    ),
     ("decimal(50,30)", &[("-0.5", "-0.500000000000000000000000000000")]),
     ("bit(1)", &[("b'1'", "true"), ("b'0'", "false")]),
     ("bit(10)", &[("b'1000000001'", "513")]),
     ("bit(64)", &[("18446744073709551615", "18446744073709551615")]),
     ("year", &[("1901", "1901"), ("2155", "2155"), ("0", "0")]),
-    ("date", &[("'2026-01-31'", "2026-01-31"), ("'0001-01-01'", "0001-01-01"), ("'9999-12-31'", "9999-12-31")]),
+    (
+        "date",
+        &[("'2026-01-31'", "2026-01-31"), ("'0001-01-01'", "0001-01-01"), ("'9999-12-31'", "9999-12-31")],
+    ),
     ("datetime", &[("'2026-01-31 23:59:59'", "2026-01-31 23:59:59.000000")]),
     ("datetime(3)", &[("'1000-01-01 00:00:00.123'", "1000-01-01 00:00:00.123000")]),
     ("datetime(6)", &[("'1969-12-31 23:59:59.999999'", "1969-12-31 23:59:59.999999")]),
     ("timestamp null", &[("'2026-01-31 23:59:59'", "2026-01-31T23:59:59.000000Z")]),
-    ("timestamp(6) null", &[("'2038-01-19 03:14:07.000001'", "2038-01-19T03:14:07.000001Z"),
-        ("'1970-01-01 00:00:01'", "1970-01-01T00:00:01.000000Z")]),
+    (
+        "timestamp(6) null",
+        &[
+            ("'2038-01-19 03:14:07.000001'", "2038-01-19T03:14:07.000001Z"),
+            ("'1970-01-01 00:00:01'", "1970-01-01T00:00:01.000000Z"),
+        ],
+    ),
     ("time", &[("'23:59:59'", "23:59:59.000000")]),
     ("time(1)", &[("'00:00:00.1'", "00:00:00.100000")]),
     ("time(6)", &[("'12:30:00.000001'", "12:30:00.000001")]),
@@ -62,14 +81,25 @@ const VALUES: &[(&str, &[(&str, &str)])] = &[
     ("blob", &[("x'00ff5c'", "00ff5c")]),
     ("mediumblob", &[("x'ff'", "ff")]),
     ("longblob", &[("x'ff'", "ff")]),
-    ("enum('sad','it''s fine','a\\\\b') character set latin1", &[("'it''s fine'", "it's fine"), ("'a\\\\b'", "a\\b")]),
+    (
+        "enum('sad','it''s fine','a\\\\b') character set latin1",
+        &[("'it''s fine'", "it's fine"), ("'a\\\\b'", "a\\b")],
+    ),
     ("enum('ä','ö')", &[("'ö'", "ö")]),
     ("set('a','b','ü')", &[("'ü,a'", "a,ü"), ("''", "")]),
     ("json", &[("'{\"b\": 1,  \"a\": [null, 1.50]}'", "{\"b\": 1,  \"a\": [null, 1.50]}")]),
     ("uuid", &[("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a00'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a00")]),
     ("inet4", &[("'192.168.1.0'", "192.168.1.0")]),
-    ("inet6", &[("'2001:db8::'", "2001:db8::"), ("'::ffff:1.2.3.4'", "::ffff:1.2.3.4"), ("'::1.2.3.4'", "::1.2.3.4"),
-        ("'::'", "::"), ("'::1'", "::1")]),
+    (
+        "inet6",
+        &[
+            ("'2001:db8::'", "2001:db8::"),
+            ("'::ffff:1.2.3.4'", "::ffff:1.2.3.4"),
+            ("'::1.2.3.4'", "::1.2.3.4"),
+            ("'::'", "::"),
+            ("'::1'", "::1"),
+        ],
+    ),
     ("point", &[("point(1, -2)", "0101000000000000000000f03f00000000000000c0")]),
     ("geometry", &[("st_geomfromtext('POINT(1 -2)', 4326)", "0101000000000000000000f03f00000000000000c0")]),
 ];
@@ -78,7 +108,9 @@ const VALUES: &[(&str, &[(&str, &str)])] = &[
 fn scripts() -> (String, String) {
     let (mut tables, mut changes) = (String::new(), String::new());
     for (number, (name, values)) in VALUES.iter().enumerate() {
-        tables.push_str(&format!("CREATE TABLE t{number} (id int PRIMARY KEY, v {name}, w int AS (id + 1) VIRTUAL);\n"));
+        tables.push_str(&format!(
+            "CREATE TABLE t{number} (id int PRIMARY KEY, v {name}, w int AS (id + 1) VIRTUAL);\n"
+        ));
         for (id, value) in values.iter().map(|(sql, _)| *sql).chain(["NULL"]).enumerate() {
             tables.push_str(&format!("INSERT INTO t{number} (id, v) VALUES ({id}, {value});\n"));
             changes.push_str(&format!("INSERT INTO t{number} (id, v) VALUES ({}, {value});\n", id + 100));
@@ -90,7 +122,8 @@ fn scripts() -> (String, String) {
 async fn arrive_as_they_were(metadata: &str) -> Result<()> {
     let server = server()?;
     let (tables, changes) = scripts();
-    let database = Database::new(&server, "types", &format!("SET GLOBAL binlog_row_metadata = {metadata};\n")).await?;
+    let database =
+        Database::new(&server, "types", &format!("SET GLOBAL binlog_row_metadata = {metadata};\n")).await?;
     database.run(&tables).await?;
     let config = database.config(&json!({}));
     let copied = read(&config, &Position::default()).await?;
@@ -156,7 +189,8 @@ async fn dates_that_no_calendar_has_are_read_as_the_admin_says() -> Result<()> {
     ensure!(rows == [texts, texts].concat(), "{rows:?}");
     let rows = both_ways("zero_3", column, values, &json!({ "zero_dates": "refuse" })).await?;
     ensure!(rows.len() == 4 && rows.iter().all(|row| row.contains("`zero_dates`")), "{rows:?}");
-    let rows = both_ways("zero_4", "timestamp NULL", "('0000-00-00')", &json!({ "zero_dates": "text" })).await?;
+    let rows =
+        both_ways("zero_4", "timestamp NULL", "('0000-00-00')", &json!({ "zero_dates": "text" })).await?;
     ensure!(rows == ["0000-00-00 00:00:00", "0000-00-00 00:00:00"], "{rows:?}");
     Ok(())
 }
