@@ -21,6 +21,7 @@ use towpath_spool::{Spool, SpoolConfig};
 use crate::control::credentials::{Credentials, SERVER_NAME};
 use crate::control::identity_store::IdentityStore;
 use crate::control::ledger::Ledger;
+use crate::control::questions;
 use crate::control::reconcile::{self, Reconciler};
 use crate::control::renew::Renewal;
 use crate::data::lane::LaneTools;
@@ -165,6 +166,7 @@ impl Agent {
                 }
             },
             LinkEvent::RouteBound(route) => self.reconciler.bind(route),
+            LinkEvent::Asked(asked) => questions::answer(&self.reconciler, &self.tools.registry, asked),
             LinkEvent::Renewed { chain } => {
                 let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
                 match self.renewal.handle_renewed(chain, SystemTime::now()) {

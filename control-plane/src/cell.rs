@@ -23,6 +23,7 @@ use crate::control::observed::Sightings;
 use crate::control::verifier::{Revocations, Revoked};
 use crate::data::deliver::{self, Delivery, RouteStatus};
 use crate::data::ingest::Ingest;
+use crate::data::questions::Questions;
 use crate::data::route::RoutePlan;
 use crate::data::sessions::{BindingEvent, Bindings, OpenSession, Sessions};
 use crate::link::endpoint::Reception;
@@ -93,6 +94,11 @@ impl Cell {
     /// What agents said of themselves.
     pub fn sightings(&self) -> &Sightings {
         &self.0.sightings
+    }
+
+    /// The agents that are here.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// How each route goes.
@@ -186,6 +192,7 @@ fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
                 sink_agent: agent.id,
                 replay,
                 start: state.start_of(route),
+                accepted: state.accepted_schemas.get(&route.id).cloned().unwrap_or_default(),
             },
         ))
     };
@@ -194,9 +201,17 @@ fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
 
 impl Reception for Cell {
     fn receive(&self, peer: PeerIdentity, address: SocketAddr, session: SessionHandle) -> Box<dyn Owner> {
-        let bindings = Bindings::default();
+        let (bindings, questions) = (Bindings::default(), Questions::default());
         let ingest = Ingest::new(self.0.log.clone(), session.clone());
-        Box::new(AgentSessionOwner { cell: self.clone(), peer, address, session, bindings, ingest })
+        Box::new(AgentSessionOwner {
+            cell: self.clone(),
+            peer,
+            address,
+            session,
+            bindings,
+            questions,
+            ingest,
+        })
     }
 }
 
@@ -207,6 +222,7 @@ struct AgentSessionOwner {
     address: SocketAddr,
     session: SessionHandle,
     bindings: Bindings,
+    questions: Questions,
     ingest: Ingest,
 }
 
@@ -229,7 +245,11 @@ impl AgentSessionOwner {
         }
         let generation = state.desired_generation(agent);
         self.session.request(move |machine, now| machine.welcome(now, generation));
-        let open = OpenSession { handle: self.session.clone(), bindings: self.bindings.clone() };
+        let open = OpenSession {
+            handle: self.session.clone(),
+            bindings: self.bindings.clone(),
+            questions: self.questions.clone(),
+        };
         self.cell.0.sessions.begin(agent, open);
         // A revocation that came since the first look found no session to end.
         if !self.cell.0.catalog.state().admits(agent) {
@@ -287,6 +307,7 @@ impl AgentSessionOwner {
 
     fn closed(&self, closed: &towpath_session::Closed) {
         let agent = self.agent();
+        self.questions.end();
         tracing::info!(%agent, session = %self.session.id(), %closed, "an agent's link is over");
         self.cell.0.sessions.end(agent, self.session.id());
         if self.cell.0.sessions.get(agent).is_none() {
@@ -330,6 +351,7 @@ impl Owner for AgentSessionOwner {
                 self.bindings.tell(rejections.binding, BindingEvent::Rejected(rejections));
             }
             CellEvent::Observed { status, .. } => self.observed(&status),
+            CellEvent::Answered { question, more, kind } => self.questions.answered(question, more, kind),
             CellEvent::RenewalWanted { csr_der } => self.renew(csr_der),
             CellEvent::Closed(closed) => self.closed(&closed),
         }

@@ -23,4 +23,5 @@ pub mod data;
 pub mod account;
 pub mod sinks;
 pub mod scene;
+pub mod engines;
 pub mod table;

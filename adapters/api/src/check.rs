@@ -2,15 +2,13 @@
 
 use std::pin::Pin;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::AdapterError;
 
 /// A check under way. It changes nothing at the system.
 pub type Checking = Pin<Box<dyn Future<Output = Result<Vec<Finding>, AdapterError>> + Send>>;
 
 /// One thing that was looked at.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     /// What was looked at, in a few words: `wal_level`, `replica identity of public.orders`.
     pub subject: String,
@@ -19,13 +17,11 @@ pub struct Finding {
     /// What was found, and what follows from it.
     pub found: String,
     /// What an admin runs at the system to mend it, such as SQL; none where all is well or no words mend it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 /// How a thing that was looked at is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     /// As it must be.
     Good,

@@ -1,8 +1,8 @@
 //! What a batch of changes comes to in a table with a key.
 //!
-//! Of a key only the last row counts, and before it a delete. A key that was
-//! deleted on the way is deleted even if it is written again, so that columns which the stream does not know
-//! take their defaults as they would have row by row.
+//! Of a key only the last row counts, and before it a delete. A key that was deleted on the way is deleted even if
+//! it is written again, so that columns which the stream does not know take their defaults as they would have row
+//! by row.
 //!
 //! A row may leave some values as they are. As only the last row of a key is written, it first takes what it
 //! does not tell from the rows before it. What none of them told is left alone in the table.
@@ -17,37 +17,47 @@ use arrow_select::take::take;
 use towpath_record::Op;
 use towpath_record::schema::RESERVED_COLUMNS;
 
+use crate::mode::Mode;
+
 /// Rows by what is done with them, in the order of the fields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One row for each key that is removed: the first delete after its last write.
+    /// One row for each key that is deleted and comes again.
     pub deletes: Vec<usize>,
     /// The last row of each key that is written, in order.
     pub writes: Vec<usize>,
+    /// One row for each key that stays deleted: the first delete after its last write.
+    pub ends: Vec<usize>,
 }
 
 impl Plan {
-    /// The plan for rows given with their operation and the bytes of their key. There is no truncate among them;
-    /// see [`between_truncates`].
-    pub fn of<'k>(rows: impl Iterator<Item = (usize, Op, &'k [u8])>) -> Self {
+    /// The plan for rows given with their operation and the bytes of their key. A mode that keeps deleted rows
+    /// writes a row even if it is deleted afterwards. There is no truncate among the rows; see
+    /// [`between_truncates`].
+    pub fn of<'k>(mode: Mode, rows: impl Iterator<Item = (usize, Op, &'k [u8])>) -> Self {
         let mut last = HashMap::<&[u8], Fate>::new();
         for (row, op, key) in rows {
             let fate = last.entry(key).or_default();
             match op {
-                Op::Delete if fate.write.is_some() || fate.delete.is_none() => {
-                    *fate = Fate { delete: Some(row), write: None };
+                Op::Delete => drop(fate.end.get_or_insert(row)),
+                Op::Create | Op::Update | Op::Read => {
+                    fate.delete = fate.end.take().or(fate.delete);
+                    fate.write = Some(row);
                 }
-                Op::Delete | Op::Truncate => {}
-                Op::Create | Op::Update | Op::Read => fate.write = Some(row),
+                Op::Truncate => {}
             }
         }
         let mut plan = Self::default();
-        for fate in last.into_values() {
-            plan.deletes.extend(fate.delete);
-            plan.writes.extend(fate.write);
+        for Fate { delete, write, end } in last.into_values() {
+            plan.ends.extend(end);
+            if end.is_none() || mode == Mode::SoftDelete {
+                plan.deletes.extend(delete);
+                plan.writes.extend(write);
+            }
         }
         plan.deletes.sort_unstable();
         plan.writes.sort_unstable();
+        plan.ends.sort_unstable();
         plan
     }
 }
@@ -63,10 +73,14 @@ pub fn between_truncates(
     })
 }
 
+/// What becomes of a key.
 #[derive(Default)]
 struct Fate {
+    /// A delete before the last write.
     delete: Option<usize>,
     write: Option<usize>,
+    /// The first delete after it.
+    end: Option<usize>,
 }
 
 /// Fills in what rows before tell. `unchanged` keeps the columns that no row of the batch tells. `key` gives the
@@ -138,26 +152,34 @@ mod tests {
 
     use super::*;
 
-    fn plan(rows: &[(Op, &str)]) -> Plan {
-        Plan::of(rows.iter().enumerate().map(|(row, (op, key))| (row, *op, key.as_bytes())))
+    fn plan(mode: Mode, rows: &[(Op, &str)]) -> Plan {
+        Plan::of(mode, rows.iter().enumerate().map(|(row, (op, key))| (row, *op, key.as_bytes())))
     }
 
     #[test]
     fn the_last_row_of_a_key_is_the_one_that_is_written() {
-        let plan = plan(&[(Op::Create, "a"), (Op::Create, "b"), (Op::Update, "a")]);
-        assert_eq!(plan, Plan { deletes: vec![], writes: vec![1, 2] });
+        let plan = plan(Mode::Upsert, &[(Op::Create, "a"), (Op::Create, "b"), (Op::Update, "a")]);
+        assert_eq!(plan, Plan { deletes: vec![], writes: vec![1, 2], ends: vec![] });
     }
 
     #[test]
     fn a_key_that_was_deleted_on_the_way_is_deleted_and_written() {
-        let plan = plan(&[(Op::Update, "a"), (Op::Delete, "a"), (Op::Create, "a"), (Op::Delete, "b")]);
-        assert_eq!(plan, Plan { deletes: vec![1, 3], writes: vec![2] });
+        let rows = [(Op::Update, "a"), (Op::Delete, "a"), (Op::Create, "a"), (Op::Delete, "b")];
+        let expected = Plan { deletes: vec![1], writes: vec![2], ends: vec![3] };
+        assert_eq!(plan(Mode::Upsert, &rows), expected);
+        assert_eq!(plan(Mode::SoftDelete, &rows), expected);
     }
 
     #[test]
     fn of_several_deletes_the_first_counts_that_had_something_to_delete() {
-        let plan = plan(&[(Op::Delete, "a"), (Op::Create, "a"), (Op::Delete, "a"), (Op::Delete, "a")]);
-        assert_eq!(plan, Plan { deletes: vec![2], writes: vec![] });
+        let rows = [(Op::Delete, "a"), (Op::Create, "a"), (Op::Delete, "a"), (Op::Delete, "a")];
+        assert_eq!(plan(Mode::Upsert, &rows), Plan { deletes: vec![], writes: vec![], ends: vec![2] });
+    }
+
+    #[test]
+    fn a_row_that_is_kept_when_deleted_has_the_values_it_had_last() {
+        let rows = [(Op::Create, "a"), (Op::Delete, "a"), (Op::Delete, "a")];
+        assert_eq!(plan(Mode::SoftDelete, &rows), Plan { deletes: vec![], writes: vec![0], ends: vec![1] });
     }
 
     #[test]

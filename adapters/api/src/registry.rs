@@ -1,6 +1,7 @@
 //! Which adapters an agent was built with.
 
 use serde_json::Value;
+use towpath_record::ResourceName;
 
 use crate::check::Checking;
 use crate::error::{AdapterError, ErrorKind};
@@ -26,8 +27,9 @@ pub struct SourceFactory {
     pub config_schema: fn() -> Value,
     /// Makes a source; reads and connects to nothing yet.
     pub build: fn(&Value) -> Result<Box<dyn Source>, AdapterError>,
-    /// Looks whether the system is ready to be read, where the adapter knows what can be wrong with it.
-    pub check: Option<fn(&Value) -> Checking>,
+    /// Looks whether the system is ready to be read by the source of this name, where the adapter knows what can be
+    /// wrong with it.
+    pub check: Option<fn(&ResourceName, &Value) -> Checking>,
     /// Reads the system's tables as they are now, where it has tables.
     pub reader: Option<MakeReader>,
 }
@@ -81,8 +83,52 @@ impl Registry {
         (factory.build)(config)
     }
 
+    /// A check of the system that a source resource describes; none if the adapter knows of nothing to check.
+    ///
+    /// # Errors
+    /// No such adapter can be read.
+    pub fn check(
+        &self,
+        kind: &str,
+        name: &ResourceName,
+        config: &Value,
+    ) -> Result<Option<Checking>, AdapterError> {
+        let factory = self.find(kind).and_then(|adapter| adapter.source);
+        let factory = factory.ok_or_else(|| self.unknown(kind, "source", |a| a.source.is_some()))?;
+        Ok(factory.check.map(|check| check(name, config)))
+    }
+
+    /// A reader of the tables of the system that a source resource describes.
+    ///
+    /// # Errors
+    /// The adapter has no tables, or refuses the configuration.
+    pub fn source_reader(&self, kind: &str, config: &Value) -> Result<Box<dyn TableReader>, AdapterError> {
+        let reader = |adapter: &Adapter| adapter.source.and_then(|source| source.reader);
+        let make = self.find(kind).and_then(reader);
+        make.ok_or_else(|| self.no_tables(kind, "source", |a| reader(a).is_some()))?(config)
+    }
+
+    /// A reader of the tables that a sink resource describes.
+    ///
+    /// # Errors
+    /// The adapter has no tables, or refuses the configuration.
+    pub fn sink_reader(&self, kind: &str, config: &Value) -> Result<Box<dyn TableReader>, AdapterError> {
+        let reader = |adapter: &Adapter| adapter.sink.and_then(|sink| sink.reader);
+        let make = self.find(kind).and_then(reader);
+        make.ok_or_else(|| self.no_tables(kind, "sink", |a| reader(a).is_some()))?(config)
+    }
+
     fn find(&self, kind: &str) -> Option<&Adapter> {
         self.0.iter().find(|adapter| adapter.kind == kind)
+    }
+
+    fn no_tables(&self, kind: &str, role: &str, fits: impl Fn(&Adapter) -> bool) -> AdapterError {
+        let fitting: Vec<_> = self.0.iter().filter(|a| fits(a)).map(|a| a.kind).collect();
+        AdapterError::new(
+            ErrorKind::Config,
+            format!("adapter {kind:?}"),
+            format!("as a {role} it has no tables that can be read back; those have: {}", fitting.join(", ")),
+        )
     }
 
     fn unknown(&self, kind: &str, role: &str, fits: fn(&Adapter) -> bool) -> AdapterError {

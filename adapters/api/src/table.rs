@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use towpath_record::column::Column;
 use towpath_record::schema::{BEFORE_COLUMN, UNCHANGED_COLUMN};
-use towpath_record::{StreamName, StreamSchema};
+use towpath_record::{ResourceName, StreamName, StreamSchema};
 
 use crate::error::AdapterError;
 use crate::source::Stopped;
@@ -32,6 +32,8 @@ pub trait TableReader: Send {
 /// The rows that are wanted.
 #[derive(Clone, Debug)]
 pub struct Reading {
+    /// The source or the sink that reads, after which its streams may be named.
+    pub owner: ResourceName,
     /// The stream whose table is read.
     pub stream: StreamName,
     /// The schema in which rows are given.

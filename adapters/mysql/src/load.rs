@@ -85,9 +85,13 @@ impl Loader {
             Ok(true) => return run(connection, format!("RELEASE SAVEPOINT {SAVEPOINT}")).await,
             Ok(false) => {}
             Err(error) if is_refused_load(&error) => limits.local_infile = false,
-            // A trigger that fails and the like: the rows are told apart below.
-            Err(Error::Server(error)) => tracing::debug!(%error, "a load failed; the rows are inserted"),
-            Err(source) => return Err(self.failed(source)),
+            Err(error) => {
+                // What a row is to blame for is told apart below. Anything else may have ended the transaction.
+                let error = self.failed(error);
+                if error.refusal().is_none() {
+                    return Err(error);
+                }
+            }
         }
         run(connection, format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}")).await?;
         run(connection, format!("RELEASE SAVEPOINT {SAVEPOINT}")).await?;
@@ -166,6 +170,28 @@ impl Loader {
             true => self.run(connection, sql).await,
             false => Ok(()),
         }
+    }
+
+    /// Adds the chosen rows, but for those that the table's types cannot hold.
+    ///
+    /// # Errors
+    /// The server fails.
+    pub(crate) async fn insert_what_fits(
+        &self,
+        connection: &mut Conn,
+        limits: Limits,
+        encoded: &EncodedRows,
+        chosen: &[usize],
+    ) -> Result<(), MysqlError> {
+        let mut ranges = vec![chosen];
+        while let Some(rows) = ranges.pop() {
+            match self.insert(connection, limits, encoded, rows).await {
+                Err(error) if error.refusal().is_none() => return Err(error),
+                Err(_) if rows.len() > 1 => ranges.extend([&rows[..rows.len() / 2], &rows[rows.len() / 2..]]),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn run(&self, connection: &mut Conn, sql: Vec<u8>) -> Result<(), MysqlError> {

@@ -104,7 +104,11 @@ impl Sink for MysqlSink {
 
 impl Session {
     async fn open(config: Config, route: RouteKey) -> Result<Self, MysqlError> {
-        let (mut connection, flavor) = connect(&config).await?;
+        let server = config.server();
+        // An update counts the rows that it finds, also those that it leaves as they were.
+        let options = server.options()?.client_found_rows(true);
+        let mut connection = client::connect_with(&server, options).await?;
+        let flavor = set_up(&mut connection).await?;
         let limits = limits(&mut connection, &config).await?;
         position::create(&mut connection).await?;
         let committed = position::open(&mut connection, &route).await?;
@@ -218,7 +222,8 @@ impl Session {
             self.run("ROLLBACK", "roll back").await?;
         }
         let (Need::Create(sql) | Need::Extend(sql)) = need;
-        let (mut side, _) = connect(&self.config).await?;
+        let mut side = client::connect(&self.config.server()).await?;
+        set_up(&mut side).await?;
         let altered = side.query_drop(sql).await;
         altered.map_err(MysqlError::server(format!("create or extend table {table}")))?;
         // What it was for is done; whether its end is heard does not matter.
@@ -234,18 +239,18 @@ impl Session {
     }
 }
 
-async fn connect(config: &Config) -> Result<(Conn, Flavor), MysqlError> {
-    let server = config.server();
-    // An update counts the rows that it finds, also those that it leaves as they were.
-    let options = server.options()?.client_found_rows(true);
-    let mut connection = client::connect_with(&server, options).await?;
-    let flavor = client::flavor(&mut connection).await?;
+/// Gives a connection the settings of a session that writes, and says of which family its server is.
+///
+/// # Errors
+/// The server fails, or refuses a setting.
+pub(crate) async fn set_up(connection: &mut Conn) -> Result<Flavor, MysqlError> {
+    let flavor = client::flavor(connection).await?;
     let set_up = || MysqlError::server("set up the session");
     connection.query_drop(SETTINGS).await.map_err(set_up())?;
     if flavor == Flavor::MariaDb {
         connection.query_drop(MARIADB_SETTINGS).await.map_err(set_up())?;
     }
-    Ok((connection, flavor))
+    Ok(flavor)
 }
 
 /// What the server allows, if it keeps what it commits.

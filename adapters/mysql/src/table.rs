@@ -79,6 +79,11 @@ impl Table {
         Ok(Self { columns: rows.into_iter().map(existing).collect(), unique: indexes(parts) })
     }
 
+    /// Whether there is such a table.
+    pub(crate) fn exists(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
     /// The column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&Existing> {
         self.columns.get(&name.to_lowercase())
@@ -155,7 +160,7 @@ impl Shape<'_> {
     pub(crate) async fn needs(&self, connection: &mut Conn) -> Result<(Table, Option<Need>), MysqlError> {
         self.check_names().map_err(|reason| self.unfit(reason))?;
         let table = Table::read(connection, self.table).await?;
-        if table.columns.is_empty() {
+        if !table.exists() {
             if !self.config.create {
                 return Err(self.unfit("it does not exist; create it, or set `create: true`"));
             }

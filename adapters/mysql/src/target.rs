@@ -274,25 +274,33 @@ impl Keyed {
         format!("SELECT count(*) FROM {} WHERE {} IN ({sequences})", self.stage, quoted(SEQUENCE_COLUMN))
     }
 
-    /// Adds the stage's versions. Each is valid from its own time, or from that of a version before it which is
-    /// later, to the time of the next change of its key. What was current in the table has been ended before.
+    /// Adds the stage's versions. Each is valid from its own time, or from that of a change before it which is
+    /// later, to the time of the next change of its key. What was current in the table has been ended before, by
+    /// the first change of its key; a delete that found nothing to end has no say in what follows.
     fn insert_versions(&self) -> String {
         let (place, stage, matches, keys) = (&self.place, &self.stage, self.matches(), self.key_names());
         let [from, op, seq] = VERSION_COLUMNS.map(quoted);
-        let to = quoted(VALID_TO_COLUMN);
+        let (to, delete) = (quoted(VALID_TO_COLUMN), Op::Delete.as_str());
         let in_order = format!("OVER (PARTITION BY {keys} ORDER BY {seq})");
         let last_end = format!(
             "SELECT t.{to} FROM {place} t WHERE {matches} ORDER BY t.{from} DESC, t.{seq} DESC LIMIT 1"
         );
+        let before = format!("coalesce(lag(s.{op}) {in_order}, '{delete}')");
+        let with_before =
+            format!("SELECT s.*, {before} AS _towpath_before, ({last_end}) AS _towpath_end FROM {stage} s");
+        let ends_something = format!("s.{op} <> '{delete}' OR s._towpath_before <> '{delete}'");
+        let begins = format!("max(CASE WHEN {ends_something} THEN s.{from} END) {in_order}");
+        let with_begin = format!("SELECT s.*, {begins} AS _towpath_begin FROM ({with_before}) s");
+        // The later of the two, or the one that is there.
+        let later = "greatest(coalesce(s._towpath_begin, s._towpath_end), coalesce(s._towpath_end, s._towpath_begin))";
+        let with_from = format!("SELECT s.*, {later} AS _towpath_from FROM ({with_begin}) s");
+        let with_to =
+            format!("SELECT s.*, lead(s._towpath_from) {in_order} AS _towpath_to FROM ({with_from}) s");
+        let (names, staged) = (self.columns.join(", "), self.staged());
         format!(
             "INSERT INTO {place} ({names}, {from}, {to}, {op}, {seq}) \
-             SELECT {staged}, s._towpath_from, s._towpath_to, s.{op}, s.{seq} FROM \
-             (SELECT b.*, lead(b._towpath_from) {in_order} AS _towpath_to FROM \
-             (SELECT s.*, greatest(max(s.{from}) {in_order}, coalesce(({last_end}), s.{from})) AS _towpath_from \
-             FROM {stage} s) b) s WHERE s.{op} <> '{delete}'",
-            names = self.columns.join(", "),
-            staged = self.staged(),
-            delete = Op::Delete.as_str(),
+             SELECT {staged}, s._towpath_from, s._towpath_to, s.{op}, s.{seq} FROM ({with_to}) s \
+             WHERE s.{op} <> '{delete}'"
         )
     }
 }

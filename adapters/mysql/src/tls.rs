@@ -1,7 +1,7 @@
 //! What protects the connection: rustls with the aws-lc provider and no other.
 //!
-//! The driver takes the provider of the process, which the agent installs at its start. It would trust a list
-//! of authorities of its own, so it is given the ones that count here and told to use no others.
+//! The driver takes the provider of the process, and no other is built in. It would trust a list of authorities of
+//! its own, so it is given the ones that count here and told to use no others.
 
 use std::path::Path;
 

@@ -95,12 +95,8 @@ impl Writer<'_> {
         let Some(keys) = &frame.keys else { return Ok(()) };
         // The rows that lack a key they need were sorted out.
         let with_key = |&row: &usize| Some((row, frame.ops[row]?, keys.row(row).ok()?));
-        let plan = Plan::of(rows.iter().filter_map(with_key));
-        if let (false, Some(ends)) = (plan.deletes.is_empty(), frame.ends()) {
-            self.run(&keyed.create_stage).await?;
-            self.load(&keyed.ends, ends, &plan.deletes).await?;
-            self.run(&keyed.end()).await?;
-        }
+        let plan = Plan::of(target.mode, rows.iter().filter_map(with_key));
+        self.end(keyed, &plan.deletes).await?;
         for (kept, rows) in grouped(&plan.writes, &frame.unchanged) {
             let statements = match keyed.update_but_for(kept) {
                 _ if kept.is_empty() => keyed.write(),
@@ -116,7 +112,15 @@ impl Writer<'_> {
                 self.all_found(rows.len())?;
             }
         }
-        Ok(())
+        self.end(keyed, &plan.ends).await
+    }
+
+    /// Ends the rows with the keys of these.
+    async fn end(&mut self, keyed: &Keyed, rows: &[usize]) -> Result<(), MysqlError> {
+        let Some(ends) = self.frame.ends().filter(|_| !rows.is_empty()) else { return Ok(()) };
+        self.run(&keyed.create_stage).await?;
+        self.load(&keyed.ends, ends, rows).await?;
+        self.run(&keyed.end()).await
     }
 
     /// Writes rows where each is a version of the row with its key.

@@ -22,10 +22,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::numeric;
 
 /// 2000-01-01, from which PostgreSQL counts, in days and microseconds since 1970-01-01.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_US: i64 = 946_684_800_000_000;
+pub(crate) const EPOCH_DAYS: i32 = 10_957;
+pub(crate) const EPOCH_US: i64 = 946_684_800_000_000;
 const NULL: i32 = -1;
-const JSONB_VERSION: u8 = 1;
+pub(crate) const JSONB_VERSION: u8 = 1;
 
 /// Rows in binary form, each a slice of the same bytes.
 pub(crate) struct EncodedRows {

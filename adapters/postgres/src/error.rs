@@ -51,6 +51,15 @@ pub(crate) enum PostgresError {
         "table {table}: {reason}. The route stops here, as `on_conflict` is `stop`; then apply the sink again"
     )]
     Conflict { table: String, reason: String },
+    /// A table that is read back holds what the stream does not.
+    #[error(
+        "table {table}: column {column:?} holds a value that is not of the stream's type: {reason}; the table \
+         has changed, or was written by others"
+    )]
+    Misfit { table: String, column: String, reason: String },
+    /// Nobody wants the rows that are read.
+    #[error(transparent)]
+    Unwanted(#[from] towpath_adapter_api::Stopped),
     /// The checkpoint is not the one this instance read or wrote.
     #[error("the checkpoint of route {route} was changed by another writer; it will be read again")]
     Fenced { route: RouteKey },
@@ -94,8 +103,10 @@ impl PostgresError {
             | Self::Unfit { .. }
             | Self::Encode(_)
             | Self::Conflict { .. }
+            | Self::Misfit { .. }
             | Self::NothingToKeep { .. } => ErrorKind::Config,
             Self::Config(error) => error.kind,
+            Self::Unwanted(_) => ErrorKind::Stopped,
             Self::Fenced { .. } | Self::NotOpen | Self::Wire { .. } => ErrorKind::Unavailable,
         };
         AdapterError::new(kind, address, message).caused_by(self)

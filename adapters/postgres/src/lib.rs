@@ -3,7 +3,7 @@
 //! The source copies what is there and follows every change by logical replication. In the sink, a frame's rows
 //! travel by binary `COPY`; rows and delivery checkpoint are committed in one transaction, so every row lands
 //! exactly once. The modules follow the way of a row: configuration, connection, checkpoint, table, value, frame,
-//! copy, write, sink; `source` has its own.
+//! copy, write, sink, and the way back; `source` has its own.
 
 mod server;
 mod config;
@@ -18,6 +18,8 @@ mod frame;
 mod copy;
 mod write;
 mod sink;
+mod decode;
+mod read_back;
 mod source;
 mod error;
 
@@ -26,14 +28,14 @@ pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
 pub use source::{NumericMode, SnapshotMode, SourceConfig};
 
-use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory};
+use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 
 /// PostgreSQL tables as a source and as a sink.
 pub fn adapter() -> Adapter {
     Adapter {
         kind: "postgres",
         source: Some(source::factory()),
-        sink: Some(SinkFactory { config_schema, build, reader: None }),
+        sink: Some(SinkFactory { config_schema, build, reader: Some(reader) }),
     }
 }
 
@@ -43,4 +45,8 @@ fn config_schema() -> serde_json::Value {
 
 fn build(config: &serde_json::Value) -> Result<Box<dyn Sink>, AdapterError> {
     Ok(Box::new(PostgresSink::new(Config::read(config)?)))
+}
+
+fn reader(config: &serde_json::Value) -> Result<Box<dyn TableReader>, AdapterError> {
+    Ok(Box::new(read_back::SinkReader::new(Config::read(config)?)))
 }

@@ -96,7 +96,7 @@ async fn admits_versions(client: &Client, shape: &Shape<'_>) -> Result<(), Postg
 }
 
 /// A table's columns by name; none when there is no such table.
-async fn existing_columns(
+pub(crate) async fn existing_columns(
     client: &Client,
     table: &str,
     place: &str,

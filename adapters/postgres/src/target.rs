@@ -286,25 +286,30 @@ impl Way {
         }
     }
 
-    /// Adds the stage's versions. Each is valid from its own time, or from that of a version before it which is
-    /// later, to the time of the next change of its key. What was current in the table has been ended before.
+    /// Adds the stage's versions. Each is valid from its own time, or from that of a change before it which is
+    /// later, to the time of the next change of its key. What was current in the table has been ended before, by
+    /// the first change of its key; a delete that found nothing to end has no say in what follows.
     fn insert_versions(&self) -> String {
         let (place, stage, matches, keys) = (&self.place, &self.stage, self.matches(), self.key_names());
         let [from, op, seq] = VERSION_COLUMNS.map(quoted);
-        let to = quoted(VALID_TO_COLUMN);
+        let (to, delete) = (quoted(VALID_TO_COLUMN), Op::Delete.as_str());
         let in_order = format!("OVER (PARTITION BY {keys} ORDER BY {seq})");
         let last_end = format!(
             "SELECT t.{to} FROM {place} t WHERE {matches} ORDER BY t.{from} DESC, t.{seq} DESC LIMIT 1"
         );
+        let ends_something = format!("s.{op} <> '{delete}' OR s._towpath_before <> '{delete}'");
+        let begins = format!("max(s.{from}) FILTER (WHERE {ends_something}) {in_order}");
+        let with_before =
+            format!("SELECT s.*, lag(s.{op}, 1, '{delete}') {in_order} AS _towpath_before FROM {stage} s");
+        let with_from =
+            format!("SELECT s.*, greatest({begins}, ({last_end})) AS _towpath_from FROM ({with_before}) s");
+        let with_to =
+            format!("SELECT s.*, lead(s._towpath_from) {in_order} AS _towpath_to FROM ({with_from}) s");
+        let (names, values) = (self.names(), self.values());
         format!(
             "INSERT INTO {place} ({names}, {from}, {to}, {op}, {seq}) \
-             SELECT {values}, s._towpath_from, s._towpath_to, s.{op}, s.{seq} FROM \
-             (SELECT s.*, lead(s._towpath_from) {in_order} AS _towpath_to FROM \
-             (SELECT s.*, greatest(max(s.{from}) {in_order}, ({last_end})) AS _towpath_from FROM {stage} s) s) s \
-             WHERE s.{op} <> '{delete}'",
-            names = self.names(),
-            values = self.values(),
-            delete = Op::Delete.as_str(),
+             SELECT {values}, s._towpath_from, s._towpath_to, s.{op}, s.{seq} FROM ({with_to}) s \
+             WHERE s.{op} <> '{delete}'"
         )
     }
 

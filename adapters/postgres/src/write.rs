@@ -97,12 +97,8 @@ impl Writer<'_> {
         let Some(keys) = &self.frame.keys else { return Ok(()) };
         // The rows that lack a key they need were sorted out.
         let with_key = |&row: &usize| Some((row, self.frame.ops[row]?, keys.row(row).ok()?));
-        let plan = Plan::of(rows.iter().filter_map(with_key));
-        if !plan.deletes.is_empty() {
-            self.copy_ends(keyed, &plan.deletes).await?;
-            self.execute(&keyed.end, &[]).await?;
-            self.clear().await?;
-        }
+        let plan = Plan::of(self.target.mode, rows.iter().filter_map(with_key));
+        self.end(keyed, &plan.deletes).await?;
         for (kept, rows) in grouped(&plan.writes, &self.frame.unchanged) {
             match keyed.update_but_for(kept) {
                 _ if kept.is_empty() => self.insert(&rows).await?,
@@ -110,7 +106,16 @@ impl Writer<'_> {
                 None => {}
             }
         }
-        Ok(())
+        self.end(keyed, &plan.ends).await
+    }
+
+    async fn end(&self, keyed: &Keyed, rows: &[usize]) -> Result<(), PostgresError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.copy_ends(keyed, rows).await?;
+        self.execute(&keyed.end, &[]).await?;
+        self.clear().await
     }
 
     /// Writes rows that leave some values as they are.

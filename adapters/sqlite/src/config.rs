@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_adapter_api::config::with_nearest_key;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::mode::DELETED_AT_COLUMN;
+use towpath_adapter_api::{AdapterError, ErrorKind, Mode, OnConflict};
 use towpath_record::{StreamName, TimeSpan};
 
 use crate::position::CHECKPOINT_TABLE;
@@ -25,6 +26,12 @@ pub struct Config {
     /// How rows are written. Default: `upsert` for a stream with a key, `append` for one without.
     #[serde(default)]
     pub mode: Option<Mode>,
+    /// Name of the column that notes when a row was deleted, in mode `soft_delete`. Default: `_deleted_at`.
+    #[serde(default)]
+    pub deleted_at: Option<String>,
+    /// What is done with a row that a constraint of the table refuses. Default: `dead_letter`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
     /// Whether a missing table is created. Default: true.
     #[serde(default = "yes")]
     pub create: bool,
@@ -34,16 +41,6 @@ pub struct Config {
     /// How long to wait for another process that writes the database. Default: `10s`.
     #[serde(default = "ten_seconds")]
     pub busy_timeout: TimeSpan,
-}
-
-/// How rows are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// A row replaces the one with the same key; a delete removes it; a truncate empties the table.
-    Upsert,
-    /// Every row is added. Deletes and truncates are refused, row by row.
-    Append,
 }
 
 impl Config {
@@ -71,7 +68,18 @@ impl Config {
                 )));
             }
         }
+        let unused = config.deleted_at.is_some() && config.mode != Some(Mode::SoftDelete);
+        if unused || config.deleted_at.as_deref() == Some("") {
+            return Err(invalid(
+                "deleted_at names a column of mode `soft_delete`; set that mode, or leave it out".to_owned(),
+            ));
+        }
         Ok(config)
+    }
+
+    /// The column that notes when a row was deleted.
+    pub(crate) fn deleted_at(&self) -> &str {
+        self.deleted_at.as_deref().unwrap_or(DELETED_AT_COLUMN)
     }
 
     /// The table that a stream is written to.
@@ -118,6 +126,14 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         let said = refusal(&json!({ "path": "erp.db", "busy_timout": "1s" }));
         assert!(said.ends_with("did you mean `busy_timeout`?"), "{said}");
+    }
+
+    #[test]
+    fn a_column_for_deletions_belongs_to_the_mode_that_has_one() {
+        let said = refusal(&json!({ "path": "erp.db", "mode": "history", "deleted_at": "gone" }));
+        assert!(said.contains("`soft_delete`"), "{said}");
+        let config = json!({ "path": "erp.db", "mode": "soft_delete", "deleted_at": "gone" });
+        assert_eq!(Config::read(&config).unwrap().deleted_at(), "gone");
     }
 
     #[test]

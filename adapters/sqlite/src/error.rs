@@ -25,6 +25,12 @@ pub(crate) enum SqliteError {
     /// The table or the configuration does not fit the stream.
     #[error("{reason}")]
     Unfit { path: PathBuf, table: String, reason: String },
+    /// A constraint refuses a row, and the route is to stop at it.
+    #[error("{reason}. The route stops here, as `on_conflict` is `stop`; then apply the sink again")]
+    Conflict { path: PathBuf, table: String, reason: String },
+    /// Arrow could not show a value.
+    #[error("rows cannot be encoded: {source}")]
+    Encode { path: PathBuf, source: arrow_schema::ArrowError },
     /// The database is not the one whose changes were read.
     #[error(
         "the database is not as the source left it: {how}. If it was restored or replaced on purpose, set \
@@ -57,7 +63,9 @@ impl SqliteError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Database { source, .. } => kind_of(source),
-            Self::NoWal { .. } | Self::Unfit { .. } => ErrorKind::Config,
+            Self::NoWal { .. } | Self::Unfit { .. } | Self::Conflict { .. } | Self::Encode { .. } => {
+                ErrorKind::Config
+            }
             Self::Replaced { .. } => ErrorKind::PositionLost,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Io { .. } | Self::Fenced { .. } | Self::NotOpen { .. } | Self::Worker { .. } => {
@@ -68,11 +76,14 @@ impl SqliteError {
 
     fn resource(&self) -> String {
         match self {
-            Self::Unfit { path, table, .. } => format!("table {table:?} of {}", path.display()),
+            Self::Unfit { path, table, .. } | Self::Conflict { path, table, .. } => {
+                format!("table {table:?} of {}", path.display())
+            }
             Self::Database { path, .. }
             | Self::Io { path, .. }
             | Self::NoWal { path, .. }
             | Self::Fenced { path, .. }
+            | Self::Encode { path, .. }
             | Self::Replaced { path, .. }
             | Self::Damaged { path, .. }
             | Self::NotOpen { path }
@@ -118,14 +129,27 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     }
 }
 
+/// Why a row is refused for good.
+pub(crate) enum RowRefusal {
+    /// A constraint of the table.
+    Constraint(String),
+    /// A value that the table has no form for.
+    Value(String),
+}
+
 /// Why SQLite refuses a row for good, or `None` when the failure is not the row's.
-pub(crate) fn refusal(error: &rusqlite::Error) -> Option<String> {
+pub(crate) fn refusal(error: &rusqlite::Error) -> Option<RowRefusal> {
     use ErrorCode as Code;
-    let remedy = match error.sqlite_error_code()? {
-        Code::ConstraintViolation => "correct the row at its source or relax the table's constraint",
-        Code::TypeMismatch => "correct the value at its source or change the column's type",
-        Code::TooBig => "SQLite holds at most 1 GB in one row",
+    let reason = |remedy| format!("SQLite refuses the row: {error}; {remedy}");
+    Some(match error.sqlite_error_code()? {
+        // A trigger that raises is a constraint in the words of the table's owner.
+        Code::ConstraintViolation => {
+            RowRefusal::Constraint(reason("correct the row at its source or relax the table's constraint"))
+        }
+        Code::TypeMismatch => {
+            RowRefusal::Value(reason("correct the value at its source or change the column's type"))
+        }
+        Code::TooBig => RowRefusal::Value(reason("SQLite holds at most 1 GB in one row")),
         _ => return None,
-    };
-    Some(format!("SQLite refuses the row: {error}; {remedy}"))
+    })
 }

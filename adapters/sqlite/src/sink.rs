@@ -1,26 +1,22 @@
 //! The sink: one transaction from the first row after a commit to the next commit.
 //!
-//! SQLite undoes a statement that a row's constraint stops, and only that statement, so a refused row costs
-//! its neighbours nothing. Any other failure ends the instance, and the open transaction with it.
+//! A failure that is not a row's ends the instance, and the open transaction with it.
 
 use std::collections::HashMap;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt8Type;
-use arrow_schema::ArrowError;
 use async_trait::async_trait;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 use towpath_adapter_api::{
-    AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink,
+    AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Mode, OnConflict, Rejection,
+    RouteKey, Sink,
 };
-use towpath_record::schema::RESERVED_COLUMNS;
 use towpath_record::unchanged::{self, Settled};
-use towpath_record::{Op, SchemaHash, StreamName};
+use towpath_record::{SchemaHash, StreamName};
 
 use crate::config::Config;
-use crate::encode::{Values, formattable};
-use crate::error::{SqliteError, refusal};
-use crate::table::{Delete, Target, Update, is_keyed};
+use crate::error::{RowRefusal, SqliteError};
+use crate::target::Target;
+use crate::write::{RowError, Writer, noted, ops, values};
 use crate::{client, position};
 
 /// Writes a route's rows into tables of one SQLite database.
@@ -117,8 +113,10 @@ impl Session {
 
     fn apply(&mut self, delivery: &Delivery) -> Result<Vec<Rejection>, SqliteError> {
         self.begin()?;
-        // Only a sink that replaces rows can leave a value as it is; one that adds rows keeps what the source told.
-        let settled = match is_keyed(&self.config, &delivery.schema) {
+        // Only a sink that tells rows apart can leave a value as it is; one that adds rows keeps what the source
+        // told.
+        let mode = Mode::of(self.config.mode, &delivery.schema, self.config.deleted_at());
+        let settled = match mode.is_ok_and(Mode::is_keyed) {
             true => unchanged::settle(&delivery.schema, &delivery.batch),
             false => None,
         };
@@ -141,9 +139,7 @@ impl Session {
             let target = Target::prepare(&self.database, &self.config, table, &delivery.schema)?;
             self.targets.insert(id.clone(), target);
         }
-        let target = &self.targets[&id];
-        self.write(target, delivery, unchanged)
-            .map_err(|e| self.fault(&format!("write rows to table {:?}", target.table), e))
+        self.write(&self.targets[&id], delivery, unchanged)
     }
 
     fn write(
@@ -151,66 +147,36 @@ impl Session {
         target: &Target,
         delivery: &Delivery,
         unchanged: &[Vec<usize>],
-    ) -> rusqlite::Result<Vec<Rejection>> {
-        let unformattable = |error: ArrowError| rusqlite::Error::ToSqlConversionFailure(error.into());
-        let batch = formattable(&delivery.batch).map_err(unformattable)?;
-        let named = batch.schema_ref().fields().iter().zip(batch.columns());
-        let columns = named.skip(RESERVED_COLUMNS).map(|(field, array)| Values::new(field, array));
-        let mut columns = columns.collect::<Result<Vec<_>, _>>().map_err(unformattable)?;
-        let mut writer = Writer {
-            write: self.database.prepare_cached(&target.write)?,
-            delete: match &target.delete {
-                Some(delete) => Some(Deleter {
-                    by_key: self.database.prepare_cached(&delete.by_key)?,
-                    all: self.database.prepare_cached(&delete.all)?,
-                    delete,
-                }),
-                None => None,
-            },
-        };
+    ) -> Result<Vec<Rejection>, SqliteError> {
+        let unencodable = |source| SqliteError::Encode { path: self.config.path.clone(), source };
+        let failed = |e| self.fault(&format!("write rows to table {:?}", target.table), e);
+        let batch = noted(&delivery.batch, target.mode, delivery.link).map_err(unencodable)?;
+        let columns = values(&batch).map_err(unencodable)?;
+        let mut writer = Writer::new(&self.database, target, columns).map_err(failed)?;
         let mut rejections = Vec::new();
-        for (row, &code) in (0u32..).zip(batch.column(0).as_primitive::<UInt8Type>().values()) {
-            let kept = unchanged.get(row as usize).filter(|kept| !kept.is_empty());
-            let applied = match (kept, Op::from_code(code)) {
-                (Some(kept), Some(Op::Update)) => {
-                    self.update(target, delivery, kept, row as usize, &mut columns)
-                }
-                _ => writer.apply(code, row as usize, &mut columns),
-            };
-            match applied {
+        for (row, op) in (0u32..).zip(ops(&delivery.batch)) {
+            let kept = unchanged.get(row as usize).map_or(&[][..], Vec::as_slice);
+            match writer.apply(op, row as usize, kept) {
                 Ok(()) => {}
-                Err(RowError::Refused(reason)) => rejections.push(Rejection { row, reason }),
-                Err(RowError::Failed(error)) => match refusal(&error) {
-                    // A trigger may have rolled the whole transaction back; then the batch has failed.
-                    Some(reason) if !self.database.is_autocommit() => {
-                        rejections.push(Rejection { row, reason });
-                    }
-                    _ => return Err(error),
-                },
+                Err(RowError::Failed(error)) => return Err(failed(error)),
+                Err(RowError::Refused(refusal)) => {
+                    let reason = self.refused(target, refusal)?;
+                    rejections.push(Rejection { row, reason });
+                }
             }
         }
         Ok(rejections)
     }
 
-    /// Writes a row but for the columns that keep their values.
-    fn update(
-        &self,
-        target: &Target,
-        delivery: &Delivery,
-        kept: &[usize],
-        row: usize,
-        columns: &mut [Values<'_>],
-    ) -> Result<(), RowError> {
-        let Some(update) = Update::of(&target.table, &delivery.schema, kept) else { return Ok(()) };
-        check_key(&update.key, columns, row)?;
-        let mut statement = self.database.prepare_cached(&update.sql).map_err(RowError::Failed)?;
-        execute(&mut statement, columns, update.parameters, row)?;
-        match self.database.changes() {
-            0 => Err(RowError::Refused(
-                "the row leaves values as they are, and the table has no row with its key; copy the source again"
-                    .to_owned(),
-            )),
-            _ => Ok(()),
+    /// The reason of a row that becomes a dead letter.
+    fn refused(&self, target: &Target, refusal: RowRefusal) -> Result<String, SqliteError> {
+        match (refusal, self.config.on_conflict) {
+            (RowRefusal::Constraint(reason), OnConflict::Stop) => Err(SqliteError::Conflict {
+                path: self.config.path.clone(),
+                table: target.table.clone(),
+                reason,
+            }),
+            (RowRefusal::Constraint(reason) | RowRefusal::Value(reason), _) => Ok(reason),
         }
     }
 
@@ -230,76 +196,4 @@ impl Session {
     fn fault(&self, doing: &str, source: rusqlite::Error) -> SqliteError {
         SqliteError::Database { path: self.config.path.clone(), doing: doing.to_owned(), source }
     }
-}
-
-/// The prepared statements of a target.
-struct Writer<'c, 't> {
-    write: CachedStatement<'c>,
-    delete: Option<Deleter<'c, 't>>,
-}
-
-struct Deleter<'c, 't> {
-    by_key: CachedStatement<'c>,
-    all: CachedStatement<'c>,
-    delete: &'t Delete,
-}
-
-/// Why a row was not written.
-enum RowError {
-    /// This adapter refuses the row.
-    Refused(String),
-    /// SQLite failed.
-    Failed(rusqlite::Error),
-}
-
-impl Writer<'_, '_> {
-    fn apply(&mut self, code: u8, row: usize, columns: &mut [Values<'_>]) -> Result<(), RowError> {
-        let refused = |reason: &str| Err(RowError::Refused(reason.to_owned()));
-        match (Op::from_code(code), &mut self.delete) {
-            (Some(Op::Create | Op::Update | Op::Read), None) => execute(&mut self.write, columns, 0.., row),
-            (Some(Op::Create | Op::Update | Op::Read), Some(deleter)) => {
-                check_key(&deleter.delete.key, columns, row)?;
-                execute(&mut self.write, columns, 0.., row)
-            }
-            (Some(Op::Delete), Some(deleter)) => {
-                check_key(&deleter.delete.key, columns, row)?;
-                execute(&mut deleter.by_key, columns, deleter.delete.key.iter().copied(), row)
-            }
-            (Some(Op::Truncate), Some(deleter)) => {
-                deleter.all.raw_execute().map(drop).map_err(RowError::Failed)
-            }
-            (Some(Op::Delete | Op::Truncate), None) => refused(
-                "mode `append` takes no deletes and no truncates; use mode `upsert` on a stream with a key",
-            ),
-            (None, _) => {
-                Err(RowError::Refused(format!("operation code {code} is not known here; upgrade the agent")))
-            }
-        }
-    }
-}
-
-fn check_key(key: &[usize], columns: &[Values<'_>], row: usize) -> Result<(), RowError> {
-    match key.iter().any(|&column| columns[column].is_null(row)) {
-        true => {
-            Err(RowError::Refused("a key column is null, so the row cannot be told from others".to_owned()))
-        }
-        false => Ok(()),
-    }
-}
-
-/// Runs a statement whose parameters are `chosen` columns of a row.
-fn execute(
-    statement: &mut CachedStatement<'_>,
-    columns: &mut [Values<'_>],
-    chosen: impl IntoIterator<Item = usize>,
-    row: usize,
-) -> Result<(), RowError> {
-    let count = columns.len();
-    for (parameter, column) in chosen.into_iter().take(count).enumerate() {
-        let value = columns[column].bind(row).map_err(|e| {
-            RowError::Refused(format!("a value has no text form that SQLite could hold: {e}"))
-        })?;
-        statement.raw_bind_parameter(parameter + 1, value).map_err(RowError::Failed)?;
-    }
-    statement.raw_execute().map(drop).map_err(RowError::Failed)
 }

@@ -1,135 +1,49 @@
-//! The table of a stream: creating it, adding columns, and the statements that write it.
+//! The table of a stream: creating it, adding columns, and the types that it has.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::Connection;
+use towpath_adapter_api::Mode;
+use towpath_adapter_api::mode::VALID_TO_COLUMN;
 use towpath_record::{Column, ColumnType, StreamSchema};
 
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::error::SqliteError;
 
-/// How the rows of one stream in one schema are written.
-pub(crate) struct Target {
-    pub(crate) table: String,
-    /// Adds or replaces a row; its parameters are the schema's columns in order.
-    pub(crate) write: String,
-    /// Deletes, in upsert mode.
-    pub(crate) delete: Option<Delete>,
+/// What a table is to be.
+pub(crate) struct Shape<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) schema: &'a StreamSchema,
 }
 
-/// How rows are deleted.
-pub(crate) struct Delete {
-    /// Deletes a row; its parameters are the key columns in order.
-    pub(crate) by_key: String,
-    pub(crate) all: String,
-    /// The key columns, as indices into the schema's columns.
-    pub(crate) key: Vec<usize>,
-}
-
-impl Target {
-    /// Makes `table` ready for rows of `schema`, within the transaction that is open.
-    pub(crate) fn prepare(
-        database: &Connection,
-        config: &Config,
-        table: String,
-        schema: &StreamSchema,
-    ) -> Result<Self, SqliteError> {
-        let unfit = |reason| SqliteError::Unfit { path: config.path.clone(), table: table.clone(), reason };
-        let keyed = match config.mode {
-            None => !schema.key().is_empty(),
-            Some(Mode::Append) => false,
-            Some(Mode::Upsert) if schema.key().is_empty() => {
-                return Err(unfit(
-                    "mode `upsert` needs a key, and the stream has none; set a key at its source, \
-                     or use mode `append`"
-                        .to_owned(),
-                ));
-            }
-            Some(Mode::Upsert) => true,
-        };
-        if let Some((one, other)) = same_but_for_case(schema.columns()) {
-            return Err(unfit(format!(
-                "columns `{one}` and `{other}` differ only in case, which SQLite does not tell apart; rename one"
-            )));
-        }
-        let key = if keyed { schema.key() } else { &[] };
-        evolve(database, config, &table, schema.columns(), key)?;
-        let delete = keyed.then(|| Delete::from_key(&table, schema));
-        Ok(Self { write: insert(&table, schema.columns(), key), delete, table })
-    }
-}
-
-/// How a row is written but for some of its columns.
-pub(crate) struct Update {
-    pub(crate) sql: String,
-    /// The columns that its parameters are, as indices into the schema's columns.
-    pub(crate) parameters: Vec<usize>,
-    /// The key columns, likewise.
-    pub(crate) key: Vec<usize>,
-}
-
-impl Update {
-    /// Writes every column but those of the key and the `kept` ones; `None` if none is left.
-    pub(crate) fn of(table: &str, schema: &StreamSchema, kept: &[usize]) -> Option<Self> {
-        let columns = schema.columns();
-        let key: Vec<_> = (0..columns.len()).filter(|i| schema.key().contains(&columns[*i].name)).collect();
-        let written = (0..columns.len()).filter(|i| !key.contains(i) && !kept.contains(i));
-        let mut parameters: Vec<_> = written.collect();
-        let assigned =
-            |(place, column): (usize, &usize)| format!("{} = ?{}", quoted(&columns[*column].name), place + 1);
-        let values: Vec<_> = parameters.iter().enumerate().map(assigned).collect();
-        if values.is_empty() {
-            return None;
-        }
-        parameters.extend(&key);
-        let conditions: Vec<_> = parameters.iter().enumerate().skip(values.len()).map(assigned).collect();
-        let sql =
-            format!("UPDATE {} SET {} WHERE {}", quoted(table), values.join(", "), conditions.join(" AND "));
-        Some(Self { sql, parameters, key })
-    }
-}
-
-/// Whether a stream's rows are told apart by a key.
-pub(crate) fn is_keyed(config: &Config, schema: &StreamSchema) -> bool {
-    config.mode != Some(Mode::Append) && !schema.key().is_empty()
-}
-
-impl Delete {
-    fn from_key(table: &str, schema: &StreamSchema) -> Self {
-        let conditions: Vec<_> = schema
-            .key()
-            .iter()
-            .enumerate()
-            .map(|(i, name)| format!("{} = ?{}", quoted(name), i + 1))
-            .collect();
-        let table = quoted(table);
-        let index = |name| schema.columns().iter().position(|column| &column.name == name);
-        Self {
-            by_key: format!("DELETE FROM {table} WHERE {}", conditions.join(" AND ")),
-            all: format!("DELETE FROM {table}"),
-            key: schema.key().iter().filter_map(index).collect(),
-        }
-    }
-}
-
-/// Creates the table or adds the columns that it lacks. Only key columns are declared `NOT NULL`: a later
-/// schema may allow absence where this one does not, and SQLite cannot take the declaration back.
-fn evolve(
-    database: &Connection,
-    config: &Config,
-    table: &str,
-    columns: &[Column],
-    key: &[String],
-) -> Result<(), SqliteError> {
+/// Creates the table or adds the columns that it lacks. Only columns of the primary key are declared `NOT NULL`:
+/// a later schema may allow absence where this one does not, and SQLite cannot take the declaration back.
+pub(crate) fn evolve(database: &Connection, config: &Config, shape: &Shape<'_>) -> Result<(), SqliteError> {
+    let table = shape.table;
     let unfit = |reason| SqliteError::Unfit { path: config.path.clone(), table: table.to_owned(), reason };
+    let mut columns = shape.schema.columns().to_vec();
+    columns.extend(shape.mode.added_columns(config.deleted_at()));
+    if let Some((one, other)) = same_but_for_case(&columns) {
+        return Err(unfit(format!(
+            "columns `{one}` and `{other}` differ only in case, which SQLite does not tell apart; rename one"
+        )));
+    }
     let existing = existing_columns(database, &config.path, table)?;
     if existing.is_empty() {
         if !config.create {
             return Err(unfit("the table does not exist; create it, or set `create: true`".to_owned()));
         }
         let doing = format!("create table {table:?}");
-        return execute(database, &config.path, doing, &create(table, columns, key));
+        return execute(database, &config.path, doing, &create(shape, &columns));
+    }
+    if shape.mode == Mode::History && !admits_versions(database, &config.path, shape)? {
+        return Err(unfit(
+            "a unique key of the table admits only one version of each row, so it cannot hold a history; name \
+             another table, or drop that key"
+                .to_owned(),
+        ));
     }
     for column in columns.iter().filter(|c| !existing.contains(&c.name.to_lowercase())) {
         if !config.alter {
@@ -140,6 +54,21 @@ fn evolve(
         execute(database, &config.path, format!("add column {:?} to table {table:?}", column.name), &sql)?;
     }
     Ok(())
+}
+
+/// Whether a key may stand more than once in a table, unlike in one that another mode has made. A primary key
+/// that is an integer has no index of its own.
+fn admits_versions(database: &Connection, path: &Path, shape: &Shape<'_>) -> Result<bool, SqliteError> {
+    const SQL: &str = "WITH key AS (SELECT value AS name FROM json_each(?2)) \
+        SELECT NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial \
+        AND NOT EXISTS (SELECT 1 FROM pragma_index_info(l.name) i \
+        WHERE i.name IS NULL OR i.name COLLATE NOCASE NOT IN (SELECT name FROM key))) \
+        AND (SELECT count(*) = 0 OR sum(name COLLATE NOCASE NOT IN (SELECT name FROM key)) > 0 \
+        FROM pragma_table_info(?1) WHERE pk > 0)";
+    let key = serde_json::Value::from(shape.schema.key()).to_string();
+    let doing = format!("read the keys of table {:?}", shape.table);
+    let admits = database.query_row(SQL, [shape.table, &key], |row| row.get(0));
+    admits.map_err(|source| SqliteError::Database { path: path.to_owned(), doing, source })
 }
 
 /// The names of a table's columns in lower case, generated ones left out; none when there is no such table.
@@ -164,35 +93,26 @@ fn execute(database: &Connection, path: &Path, doing: String, sql: &str) -> Resu
     })
 }
 
-fn create(table: &str, columns: &[Column], key: &[String]) -> String {
-    let mut parts: Vec<_> = columns
-        .iter()
-        .map(|column| match key.contains(&column.name) {
-            true => format!("{} NOT NULL", declared(column)),
-            false => declared(column),
-        })
-        .collect();
+fn create(shape: &Shape<'_>, columns: &[Column]) -> String {
+    let (table, key) = (quoted(shape.table), shape.mode.primary_key(shape.schema.key()));
+    let declare = |column: &Column| match key.contains(&column.name) {
+        true => format!("{} NOT NULL", declared(column)),
+        false => declared(column),
+    };
+    let mut parts: Vec<_> = columns.iter().map(declare).collect();
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY ({})", list(key.iter())));
     }
-    format!("CREATE TABLE {} ({})", quoted(table), parts.join(", "))
-}
-
-fn insert(table: &str, columns: &[Column], key: &[String]) -> String {
-    let names = list(columns.iter().map(|column| &column.name));
-    let parameters = (1..=columns.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
-    let insert = format!("INSERT INTO {} ({names}) VALUES ({parameters})", quoted(table));
-    if key.is_empty() {
-        return insert;
+    let create = format!("CREATE TABLE {table} ({})", parts.join(", "));
+    match shape.mode {
+        // It finds the current version of a row among many, and no row has two.
+        Mode::History => {
+            let index = quoted(&format!("{}_towpath_current", shape.table));
+            let (key, ended) = (list(shape.schema.key().iter()), quoted(VALID_TO_COLUMN));
+            format!("{create}; CREATE UNIQUE INDEX {index} ON {table} ({key}) WHERE {ended} IS NULL")
+        }
+        _ => create,
     }
-    let rest = columns.iter().filter(|column| !key.contains(&column.name));
-    let updates: Vec<_> =
-        rest.map(|c| quoted(&c.name)).map(|name| format!("{name} = excluded.{name}")).collect();
-    let action = match updates.is_empty() {
-        true => "NOTHING".to_owned(),
-        false => format!("UPDATE SET {}", updates.join(", ")),
-    };
-    format!("{insert} ON CONFLICT ({}) DO {action}", list(key.iter()))
 }
 
 fn declared(column: &Column) -> String {
@@ -246,28 +166,38 @@ pub(crate) fn quoted(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn columns() -> Vec<Column> {
-        vec![
+    #[test]
+    fn names_are_quoted_and_only_the_key_is_not_null() {
+        let columns = vec![
             Column::required("id", ColumnType::Int64),
             Column::nullable("say \"hi\"", ColumnType::String),
             Column::nullable("count", ColumnType::Uint64),
-        ]
-    }
-
-    #[test]
-    fn names_are_quoted_and_only_the_key_is_not_null() {
+        ];
+        let schema = StreamSchema::new(columns, vec!["id".to_owned()]).unwrap();
+        let shape = |mode| Shape { table: "my table", mode, schema: &schema };
         assert_eq!(
-            create("my table", &columns(), &["id".to_owned()]),
+            create(&shape(Mode::Upsert), schema.columns()),
             r#"CREATE TABLE "my table" ("id" INTEGER NOT NULL, "say ""hi""" TEXT, "count", PRIMARY KEY ("id"))"#
         );
+        assert!(create(&shape(Mode::History), &schema.columns()[..1]).ends_with(
+            r#"("id" INTEGER NOT NULL, PRIMARY KEY ("id", "_valid_from", "_seq")); CREATE UNIQUE INDEX "my table_towpath_current" ON "my table" ("id") WHERE "_valid_to" IS NULL"#
+        ));
     }
 
     #[test]
-    fn an_upsert_replaces_every_column_but_the_key() {
-        assert_eq!(
-            insert("t", &columns()[..2], &["id".to_owned()]),
-            r#"INSERT INTO "t" ("id", "say ""hi""") VALUES (?1, ?2) ON CONFLICT ("id") DO UPDATE SET "say ""hi""" = excluded."say ""hi""""#
-        );
-        assert!(insert("t", &columns()[..1], &["id".to_owned()]).ends_with("DO NOTHING"));
+    fn a_table_with_one_row_for_each_key_holds_no_history() {
+        let schema =
+            StreamSchema::new(vec![Column::required("id", ColumnType::Int64)], vec!["id".to_owned()]);
+        let schema = schema.unwrap();
+        let admits = |sql: &str| {
+            let database = Connection::open_in_memory().unwrap();
+            database.execute_batch(sql).unwrap();
+            let shape = Shape { table: "t", mode: Mode::History, schema: &schema };
+            admits_versions(&database, Path::new("test"), &shape).unwrap()
+        };
+        assert!(!admits("CREATE TABLE t (ID INTEGER PRIMARY KEY)"));
+        assert!(!admits("CREATE TABLE t (id TEXT UNIQUE, v)"));
+        assert!(admits("CREATE TABLE t (id, v, PRIMARY KEY (id, v))"));
+        assert!(admits("CREATE TABLE t (id, v); CREATE UNIQUE INDEX i ON t (id) WHERE v IS NULL"));
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod reconcile;
+pub(crate) mod questions;
 
 #[cfg(test)]
 mod test_authority;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use towpath_resource::observed::Trouble;
 
 use super::secrets;
 use super::status::Board;
+use crate::data::capture::ResendOrder;
 use crate::data::lane::{self, LaneTools};
 use crate::data::route;
 use crate::link::RouteHandle;
@@ -33,6 +35,8 @@ pub(crate) struct Reconciler {
 
 struct RunningSource {
     desired: DesiredSource,
+    /// Takes orders to send rows once more.
+    resend: mpsc::Sender<ResendOrder>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -122,6 +126,16 @@ impl Reconciler {
         self.routes.spawn(route::run(registry, board, sink.clone(), handle, stop));
     }
 
+    /// A source that runs here, and who takes orders to send its rows once more.
+    pub(crate) fn source(&self, id: SourceId) -> Option<(&DesiredSource, &mpsc::Sender<ResendOrder>)> {
+        self.sources.get(&id).map(|running| (&running.desired, &running.resend))
+    }
+
+    /// A sink of this agent.
+    pub(crate) fn sink(&self, id: SinkId) -> Option<&DesiredSink> {
+        self.sinks.get(&id)
+    }
+
     /// The link is gone, and with it every route that was to begin on it.
     pub(crate) fn disconnected(&mut self) {
         self.early.clear();
@@ -153,8 +167,9 @@ impl Reconciler {
 
     fn start_source(&mut self, desired: DesiredSource) {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(lane::run(self.tools.clone(), desired.clone(), stop.clone()));
-        self.sources.insert(desired.id, RunningSource { desired, stop, task });
+        let (resend, orders) = mpsc::channel(1);
+        let task = tokio::spawn(lane::run(self.tools.clone(), desired.clone(), orders, stop.clone()));
+        self.sources.insert(desired.id, RunningSource { desired, resend, stop, task });
     }
 
     async fn stop_source(&mut self, id: SourceId, forget: bool) {

@@ -16,19 +16,17 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use towpath_adapter_api::{
-    AdapterError, Emission, ErrorKind, Reaction, Registry, Releaser, Resume, SourceContext, SourceDriver,
-};
-use towpath_record::{FrameKind, LaneId, SealError};
+use towpath_adapter_api::{AdapterError, ErrorKind, Reaction, Registry, Resume, SourceContext, SourceDriver};
+use towpath_record::{LaneId, SealError};
 use towpath_resource::ReleaseWhen;
 use towpath_resource::desired::DesiredSource;
 use towpath_resource::observed::Condition;
 use towpath_session::{Backoff, BackoffConfig, LaneGrant};
 use towpath_spool::{LaneQueue, Spool, SpoolError};
 
-use super::capture::{Batcher, Chain, Limits, Parcel};
+use super::capture::{Batcher, Capture, Chain, Limits, ResendOrder};
 use super::schemas::{SchemaStore, SchemaStoreError};
-use super::settle::Unsettled;
+use super::settle::{Settle, Unsettled};
 use crate::control::ledger::{Ledger, LedgerError};
 use crate::control::secrets;
 use crate::control::status::{Board, trouble_of, waiting};
@@ -94,12 +92,17 @@ struct Start {
 }
 
 /// Runs a source until stopped; failures are retried.
-pub(crate) async fn run(tools: LaneTools, source: DesiredSource, stop: CancellationToken) {
+pub(crate) async fn run(
+    tools: LaneTools,
+    source: DesiredSource,
+    mut orders: mpsc::Receiver<ResendOrder>,
+    stop: CancellationToken,
+) {
     let mut backoff = Backoff::new(BackoffConfig::default(), fastrand::u64(..));
     let mut fresh = false;
     loop {
         let ended = tokio::select! {
-            ended = attempt(&tools, &source, fresh, &stop, &mut backoff) => ended,
+            ended = attempt(&tools, &source, fresh, &mut orders, &stop, &mut backoff) => ended,
             () = stop.cancelled() => return,
         };
         let Err(error) = ended else { return };
@@ -140,6 +143,7 @@ async fn attempt(
     tools: &LaneTools,
     source: &DesiredSource,
     fresh: bool,
+    orders: &mut mpsc::Receiver<ResendOrder>,
     stop: &CancellationToken,
     backoff: &mut Backoff,
 ) -> Result<(), LaneError> {
@@ -150,6 +154,7 @@ async fn attempt(
     let adapter = tools.registry.source(source.adapter.as_str(), &config)?;
     let (output, releases, driver) = SourceDriver::channels(EMISSIONS);
     let cache = tools.ledger.cache(source.id)?;
+    let position = start.resume.position.clone();
     let rebuilding = start.resume.rebuild.is_some();
     let context = SourceContext {
         name: source.name.clone(),
@@ -177,11 +182,14 @@ async fn attempt(
             linger: source.capture.linger.0,
         }),
         chain: Some(start.chain),
+        position,
+        in_transaction: false,
+        weaving: None,
         on_first: rebuilding.then_some(move || cache.set_built()),
     };
     let settle = Settle { tools, source, lane: &lane, queue: &queue, unsettled: &unsettled, releaser };
     tokio::select! {
-        ended = capture.run(driver.emissions) => ended?,
+        ended = capture.run(driver.emissions, orders) => ended?,
         ended = settle.run(&mut port, start.acknowledged) => return ended,
     }
     match (&mut running).await {
@@ -282,151 +290,4 @@ fn unsettled(tools: &LaneTools, lane: &LaneId, queue: &LaneQueue) -> Result<Unse
         }
     }
     Ok(unsettled)
-}
-
-/// Emissions into frames, frames into the spool.
-struct Capture<'a, F> {
-    tools: &'a LaneTools,
-    source: &'a DesiredSource,
-    queue: LaneQueue,
-    unsettled: Arc<Mutex<Unsettled>>,
-    batcher: Batcher,
-    /// Taken only while a thread seals.
-    chain: Option<Chain>,
-    on_first: Option<F>,
-}
-
-impl<F: FnOnce()> Capture<'_, F> {
-    /// Ends when the source does, or the spool fails.
-    async fn run(&mut self, mut emissions: mpsc::Receiver<Emission>) -> Result<(), LaneError> {
-        loop {
-            let deadline = self.batcher.deadline();
-            tokio::select! {
-                emission = emissions.recv() => {
-                    let Some(emission) = emission else {
-                        return match self.batcher.close(now_us()) {
-                            Some(parcel) => self.spool(parcel).await,
-                            None => Ok(()),
-                        };
-                    };
-                    if let Some(first) = self.on_first.take() {
-                        first();
-                    }
-                    for parcel in self.batcher.push(Instant::now(), now_us(), emission) {
-                        self.spool(parcel).await?;
-                    }
-                }
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
-                    if let Some(parcel) = self.batcher.close(now_us()) {
-                        self.spool(parcel).await?;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn spool(&mut self, parcel: Parcel) -> Result<(), LaneError> {
-        self.tools.schemas.put(&parcel.schema).await?;
-        let mut chain = self.chain.take().expect("sealing puts the chain back before it returns");
-        let sealed = tokio::task::spawn_blocking(move || (chain.seal(parcel, now_us()), chain)).await;
-        let (frame, chain) = sealed.map_err(|_| LaneError::Stopped)?;
-        self.chain = Some(chain);
-        let frame = frame?;
-        let header = frame.header();
-        let rows = u64::from(header.rows);
-        let (records, dead_letters) = match header.kind {
-            FrameKind::DeadLetters => (0, rows),
-            FrameKind::Records | FrameKind::Progress | FrameKind::Replay => (rows, 0),
-        };
-        self.tools.board.captured(self.source.id, records, dead_letters, frame.bytes().len() as u64);
-        // Before the frame is durable, so that no acknowledgement can come first.
-        let waiting_rows = {
-            let mut unsettled = self.unsettled.lock();
-            unsettled.spooled(header);
-            unsettled.rows()
-        };
-        self.tools.board.source(self.source.id, |source| source.backlog.records = waiting_rows);
-        if let Some(reason) = self.queue.waiting() {
-            let trouble =
-                waiting(format!("waits for the spool: {reason}"), "free space or raise the spool's limit");
-            self.tools.board.source_condition(self.source.id, Condition::Waiting, Some(trouble));
-            drop(self.queue.enqueue(frame).await?);
-            self.tools.board.source_condition(self.source.id, Condition::Running, None);
-        } else {
-            // The receipt is not awaited: what counts is the log's acknowledgement.
-            drop(self.queue.enqueue(frame).await?);
-        }
-        Ok(())
-    }
-}
-
-/// Acknowledgements into releases.
-struct Settle<'a> {
-    tools: &'a LaneTools,
-    source: &'a DesiredSource,
-    lane: &'a LaneId,
-    queue: &'a LaneQueue,
-    unsettled: &'a Mutex<Unsettled>,
-    releaser: Releaser,
-}
-
-impl Settle<'_> {
-    /// Ends only with an error.
-    async fn run(&self, port: &mut LaneHandle, acknowledged: u64) -> Result<(), LaneError> {
-        self.acknowledged(acknowledged).await?;
-        let early = self.source.release == ReleaseWhen::Spool;
-        let mut durable = self.queue.last_durable();
-        loop {
-            tokio::select! {
-                event = port.next() => self.handle(event.ok_or(LaneError::Stopped)?).await?,
-                changed = durable.changed(), if early => {
-                    changed.map_err(|_| LaneError::Stopped)?;
-                    let seq = *durable.borrow_and_update();
-                    self.release(seq).await?;
-                }
-            }
-        }
-    }
-
-    async fn handle(&self, event: LaneEvent) -> Result<(), LaneError> {
-        match event {
-            LaneEvent::Acknowledged(link) => self.acknowledged(link.seq).await,
-            LaneEvent::Granted(grant) => {
-                self.tools.board.source_condition(self.source.id, Condition::Running, None);
-                self.acknowledged(grant.last.map_or(0, |link| link.seq)).await
-            }
-            LaneEvent::Refused { reason, remedy, .. } => {
-                let trouble =
-                    waiting(format!("the control plane does not take its frames: {reason}"), &remedy);
-                self.tools.board.source_condition(self.source.id, Condition::Waiting, Some(trouble));
-                Ok(())
-            }
-            LaneEvent::Broken(cause) => Err(LaneError::Broken(cause.to_string())),
-        }
-    }
-
-    async fn acknowledged(&self, seq: u64) -> Result<(), LaneError> {
-        self.release(seq).await?;
-        self.queue.trim_through(seq);
-        Ok(())
-    }
-
-    /// Releases the source from everything up to this frame.
-    async fn release(&self, seq: u64) -> Result<(), LaneError> {
-        let (settlement, waiting_rows) = {
-            let mut unsettled = self.unsettled.lock();
-            (unsettled.settled(seq), unsettled.rows())
-        };
-        self.tools.board.source(self.source.id, |source| source.backlog.records = waiting_rows);
-        let Some(settlement) = settlement else { return Ok(()) };
-        if self.releaser.release(settlement.position, settlement.marks).await.is_err() {
-            // The source has ended; its end is reported by the run, and the release comes again in the next.
-            return std::future::pending().await;
-        }
-        Ok(self.tools.ledger.set_released(self.lane, settlement.seq)?)
-    }
-}
-
-fn now_us() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }

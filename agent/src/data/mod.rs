@@ -3,6 +3,7 @@
 pub(crate) mod capture;
 pub(crate) mod schemas;
 pub(crate) mod settle;
+pub(crate) mod table;
 pub(crate) mod lane;
 pub(crate) mod apply;
 pub(crate) mod route;

@@ -11,17 +11,18 @@ use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode, VarInt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use towpath_proto::link::CellMessage;
+use towpath_proto::link::{CellMessage, Unanswered, answer, question};
 use towpath_record::{LaneId, LogOffset, SchemaHash, SealedFrame, StreamSchema};
 use towpath_session::{
-    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Chain, Closed, GoodbyeCode, Inconsistency,
+    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Cast, Chain, Closed, GoodbyeCode, Inconsistency,
     LaneGrant, RouteBinding,
 };
 
 use super::dial::{Dialed, socket_towards};
 use super::frames::{FramesError, survey};
 use super::lane::LaneEvent;
-use super::route::{RouteEntry, RouteFrame, RouteHandle};
+use super::question::{Asked, OpenQuestion};
+use super::route::{RouteCast, RouteEntry, RouteFrame, RouteHandle};
 use super::supervisor::{Command, LinkEvent, State};
 use super::{control_stream, lane_stream, route_stream};
 
@@ -94,6 +95,7 @@ pub(super) async fn drive(
         openings: BTreeMap::new(),
         watches: BTreeMap::new(),
         routes: BTreeMap::new(),
+        questions: BTreeMap::new(),
         schemas: BTreeMap::new(),
         surveys: 0,
         closed: None,
@@ -146,6 +148,7 @@ struct Driver<'a> {
     /// The tasks that wait for a lane's spool to grow.
     watches: BTreeMap<LaneId, AbortOnDropHandle<()>>,
     routes: BTreeMap<u32, Route>,
+    questions: BTreeMap<u32, OpenQuestion>,
     /// The schemas that the cell said.
     schemas: BTreeMap<SchemaHash, StreamSchema>,
     /// How many surveys of lanes were begun.
@@ -311,7 +314,7 @@ impl Driver<'_> {
             AgentEvent::Desired { generation, state } => {
                 self.state.tell(LinkEvent::Desired { generation, state });
             }
-            AgentEvent::RouteBound(binding) => self.bound(binding),
+            AgentEvent::RouteBound { binding, casts } => self.bound(binding, casts),
             AgentEvent::RouteUnbound { binding, reason } => {
                 tracing::info!(binding, reason, "a route was unbound");
                 self.routes.remove(&binding);
@@ -323,6 +326,8 @@ impl Driver<'_> {
                     route.entry.stored(offset);
                 }
             }
+            AgentEvent::Asked { question, kind } => self.asked(question, kind),
+            AgentEvent::Dismissed { question } => drop(self.questions.remove(&question)),
             AgentEvent::Renewed { chain } => self.state.tell(LinkEvent::Renewed { chain }),
             AgentEvent::RenewalRefused { reason } => self.state.tell(LinkEvent::RenewalRefused { reason }),
             AgentEvent::Closed(closed) => self.closed = Some(closed),
@@ -367,10 +372,29 @@ impl Driver<'_> {
         });
     }
 
-    fn bound(&mut self, binding: RouteBinding) {
-        let (handle, entry) = RouteHandle::new(binding, self.handle.clone());
+    fn bound(&mut self, binding: RouteBinding, casts: Vec<Cast>) {
+        let known = casts.into_iter().map(|Cast { source, stream, from, to }| {
+            Some(RouteCast { source, stream, from, to: self.schemas.get(&to)?.clone() })
+        });
+        // One that was said and cannot be read has ended the session already.
+        let Some(casts) = known.collect() else { return };
+        let (handle, entry) = RouteHandle::new(binding, casts, self.handle.clone());
         self.routes.insert(binding.binding, Route { entry, stream: None });
         self.state.tell(LinkEvent::RouteBound(handle));
+    }
+
+    fn asked(&mut self, question: u32, kind: Option<question::Kind>) {
+        let Some(kind) = kind else {
+            let unknown = Unanswered {
+                reason: "this agent is of a version that does not know the question".to_owned(),
+                remedy: "upgrade the agent".to_owned(),
+            };
+            return self.machine.answer(Instant::now(), question, false, answer::Kind::Unanswered(unknown));
+        };
+        let (asked, open) = Asked::new(question, kind, self.handle.clone());
+        self.questions.retain(|_, open| !open.is_answered());
+        self.questions.insert(question, open);
+        self.state.tell(LinkEvent::Asked(asked));
     }
 
     fn learn(&mut self, hash: SchemaHash, canonical: &Bytes) {

@@ -4,7 +4,7 @@
 //! [`start`] returns a [`LinkHandle`], which outlives connections: a lane that is opened once is opened again on
 //! every connection, behind the last frame that the region's log has. What the control plane wants comes as
 //! [`LinkEvent`]s; what becomes of a lane comes to its [`LaneHandle`], and a route's frames to its
-//! [`RouteHandle`].
+//! [`RouteHandle`]. What the control plane asks beside that comes as [`Asked`].
 //!
 //! [`AgentSession`]: towpath_session::AgentSession
 
@@ -12,6 +12,7 @@ mod dial;
 mod frames;
 mod lane;
 mod route;
+mod question;
 mod control_stream;
 mod lane_stream;
 mod route_stream;
@@ -21,7 +22,8 @@ mod supervisor;
 pub use dial::{DialError, Dialer};
 pub use frames::{FramesError, LaneFrames, SchemaSource, SpooledFrames};
 pub use lane::{LaneEvent, LaneHandle};
-pub use route::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
+pub use question::{Asked, Reply};
+pub use route::{Disconnected, RouteCast, RouteFrame, RouteHandle, RouteReporter};
 pub use supervisor::{LinkConfig, LinkEvent, LinkHandle, start};
 
 #[cfg(test)]

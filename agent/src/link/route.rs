@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use towpath_record::{LaneId, Link, LogId, LogOffset, SealedFrame, StreamSchema};
+use towpath_record::{
+    LaneId, Link, LogId, LogOffset, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
+};
 use towpath_session::RouteBinding;
 use towpath_session::limits::FRAME_OVERHEAD_BYTES;
 
@@ -27,9 +29,23 @@ pub struct RouteFrame {
     pub schema: StreamSchema,
 }
 
+/// Rows that shall be cast before the sink sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteCast {
+    /// The source whose lane they are of.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// Their schema.
+    pub from: SchemaHash,
+    /// The schema of what the sink sees.
+    pub to: StreamSchema,
+}
+
 /// A route that was bound to a sink of this agent. It lasts as long as the connection.
 pub struct RouteHandle {
     frames: mpsc::UnboundedReceiver<RouteFrame>,
+    casts: Vec<RouteCast>,
     reporter: RouteReporter,
 }
 
@@ -52,16 +68,25 @@ pub(super) struct RouteEntry {
 }
 
 impl RouteHandle {
-    pub(super) fn new(binding: RouteBinding, session: SessionHandle) -> (Self, RouteEntry) {
+    pub(super) fn new(
+        binding: RouteBinding,
+        casts: Vec<RouteCast>,
+        session: SessionHandle,
+    ) -> (Self, RouteEntry) {
         let (sender, frames) = mpsc::unbounded_channel();
         let stored = Arc::new(Mutex::new(Some(HashMap::new())));
         let reporter = RouteReporter { binding, session, stored: stored.clone() };
-        (Self { frames, reporter }, RouteEntry { frames: sender, stored })
+        (Self { frames, casts, reporter }, RouteEntry { frames: sender, stored })
     }
 
     /// What was bound to what.
     pub fn binding(&self) -> RouteBinding {
         self.reporter.binding
+    }
+
+    /// What is cast before the sink sees it.
+    pub fn casts(&self) -> &[RouteCast] {
+        &self.casts
     }
 
     /// What tells the control plane about this route.

@@ -16,6 +16,7 @@ use super::connection;
 use super::dial::{DialError, Dialed, Dialer};
 use super::frames::{LaneFrames, SchemaSource};
 use super::lane::{LaneEvent, LaneHandle, Mailbox};
+use super::question::Asked;
 use super::route::RouteHandle;
 
 /// What the agent says of itself, and how it behaves.
@@ -63,6 +64,8 @@ pub enum LinkEvent {
     },
     /// Take a route's frames to a sink. Answer through its reporter.
     RouteBound(RouteHandle),
+    /// The control plane asks for something beside the flow of frames.
+    Asked(Asked),
     /// A new certificate, leaf first, DER.
     Renewed {
         /// The chain.

@@ -19,7 +19,7 @@ use crate::event_log::{EventLog, EventReadError, EventReader, Step};
 use crate::plan::{Applied, Enrolled, World};
 use crate::projection::Projection;
 use crate::secret::SecretHash;
-use crate::state::State;
+use crate::state::{AcceptedSchema, State};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -267,6 +267,22 @@ impl<S: Storage> Catalog<S> {
         self.command(actor, |world| {
             let (replay, event) = world.replay(name, from)?;
             Ok((replay, Some(event)))
+        })
+    }
+
+    /// Accepts a version of a stream's schema for a route, though it breaks. False if it was accepted before.
+    ///
+    /// # Errors
+    /// The route is not there, or the catalog cannot record it.
+    pub fn accept_schema(
+        &self,
+        route: &str,
+        accepted: &AcceptedSchema,
+        actor: &Actor,
+    ) -> Result<bool, TargetError> {
+        self.command(actor, |world| {
+            let event = world.accept_schema(route, accepted)?;
+            Ok((event.is_some(), event))
         })
     }
 

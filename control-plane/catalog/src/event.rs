@@ -6,6 +6,7 @@ use towpath_record::{AgentId, ResourceName, RouteId};
 use towpath_resource::{AdminTokenId, AgentSpec, AnyResource, Kind, Resource, StartFrom, TokenId};
 
 use crate::secret::SecretHash;
+use crate::state::AcceptedSchema;
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -123,6 +124,15 @@ pub enum EventKind {
         /// How often it was replayed now.
         replay: u64,
     },
+    /// A version of a stream's schema was accepted for a route, though it breaks.
+    SchemaAccepted {
+        /// The route.
+        route: RouteId,
+        /// Its name.
+        name: ResourceName,
+        /// What was accepted.
+        accepted: AcceptedSchema,
+    },
     /// A dead letter was sent on its way again.
     DeadLetterReplayed {
         /// The dead letter, as the data path names it.
@@ -140,7 +150,7 @@ impl EventKind {
             Self::TokenCreated { site, .. } => Some((Kind::Site, site)),
             Self::AgentEnrolled { agent, .. } => Some((Kind::Agent, agent.name())),
             Self::AgentRevoked { name, .. } => Some((Kind::Agent, name)),
-            Self::RouteReplayed { name, .. } => Some((Kind::Route, name)),
+            Self::RouteReplayed { name, .. } | Self::SchemaAccepted { name, .. } => Some((Kind::Route, name)),
             Self::CertificateAuthorityCreated { .. }
             | Self::AdminTokenCreated { .. }
             | Self::TokenRevoked { .. }

@@ -34,4 +34,4 @@ pub use error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, Ta
 pub use event::{Actor, Event, EventKind};
 pub use plan::{Applied, Enrolled, Outcome};
 pub use secret::SecretHash;
-pub use state::{AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};
+pub use state::{AcceptedSchema, AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};

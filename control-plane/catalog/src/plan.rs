@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::error::{DeleteError, EnrolError, UnknownResource};
 use crate::event::EventKind;
 use crate::secret::SecretHash;
-use crate::state::{State, Table};
+use crate::state::{AcceptedSchema, State, Table};
 
 /// What became of a manifest.
 #[derive(Clone, PartialEq, Debug)]
@@ -198,6 +198,18 @@ impl World<'_> {
         let replay = self.state.replay_count(route.id) + 1;
         let name = route.name().clone();
         Ok((replay, EventKind::RouteReplayed { route: route.id, name, from, replay }))
+    }
+
+    /// Accepts a version of a schema for a route. No event when it is already.
+    pub(crate) fn accept_schema(
+        &self,
+        name: &str,
+        accepted: &AcceptedSchema,
+    ) -> Result<Option<EventKind>, UnknownResource> {
+        let route = self.state.require::<towpath_resource::RouteSpec>(name)?;
+        let known = self.state.accepted_schemas.get(&route.id).is_some_and(|all| all.contains(accepted));
+        let (name, accepted) = (route.name().clone(), accepted.clone());
+        Ok((!known).then_some(EventKind::SchemaAccepted { route: route.id, name, accepted }))
     }
 
     /// Cuts an agent off. No event when it is already.

@@ -169,6 +169,7 @@ impl State {
             Key::Certificate(id) => self.certificates.get(id).map(json),
             Key::Revocation(id) => self.revoked.get(id).map(json),
             Key::Replay(id) => self.replays.get(id).map(json),
+            Key::AcceptedSchemas(id) => self.accepted_schemas.get(id).map(json),
             Key::DesiredGeneration(id) => self.desired_generations.get(id).map(json),
             Key::CertificateAuthority => self.ca_fingerprint.as_ref().map(json),
         }
@@ -188,6 +189,9 @@ impl State {
             "certificate" => drop(self.certificates.insert(id(key, name)?, from_json(key, piece)?)),
             "revocation" => drop(self.revoked.insert(id(key, name)?, from_json(key, piece)?)),
             "replay" => drop(self.replays.insert(id(key, name)?, from_json(key, piece)?)),
+            "accepted-schemas" => {
+                drop(self.accepted_schemas.insert(id(key, name)?, from_json(key, piece)?));
+            }
             "desired-generation" => {
                 self.desired_generations.insert(id(key, name)?, from_json(key, piece)?);
             }

@@ -1,10 +1,10 @@
 //! What the events add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use towpath_record::{AgentId, ResourceName, RouteId, SinkId, SourceId};
+use towpath_record::{AgentId, ResourceName, RouteId, SchemaHash, SinkId, SourceId, StreamName};
 use towpath_resource::nearest;
 use towpath_resource::{
     AdminTokenId, AgentSpec, AnyResource, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec, Spec,
@@ -44,6 +44,8 @@ pub struct State {
     pub revoked: BTreeMap<AgentId, Revocation>,
     /// Routes that were replayed.
     pub replays: BTreeMap<RouteId, Replay>,
+    /// Versions of schemas that were accepted for routes.
+    pub accepted_schemas: BTreeMap<RouteId, BTreeSet<AcceptedSchema>>,
     /// The number of the last event that changed what each agent shall run.
     pub desired_generations: BTreeMap<AgentId, u64>,
     /// BLAKE3 of the certificate authority's certificate, hexadecimal.
@@ -116,6 +118,19 @@ pub struct Replay {
     pub from: StartFrom,
     /// When.
     pub at: Timestamp,
+}
+
+/// A version of a stream's schema that an admin accepted for a route, though it breaks.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct AcceptedSchema {
+    /// The source.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The number of the version in the region's log.
+    pub version: u32,
+    /// The schema, which is what counts.
+    pub schema: SchemaHash,
 }
 
 /// A kind of which the catalog keeps resources.

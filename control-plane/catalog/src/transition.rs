@@ -22,6 +22,7 @@ pub(crate) enum Key {
     Certificate(AgentId),
     Revocation(AgentId),
     Replay(RouteId),
+    AcceptedSchemas(RouteId),
     DesiredGeneration(AgentId),
     CertificateAuthority,
 }
@@ -72,6 +73,10 @@ impl State {
                 self.replays.insert(*route, Replay { count: *replay, from: *from, at: event.at });
                 touched.push(Key::Replay(*route));
             }
+            EventKind::SchemaAccepted { route, accepted, .. } => {
+                self.accepted_schemas.entry(*route).or_default().insert(accepted.clone());
+                touched.push(Key::AcceptedSchemas(*route));
+            }
             EventKind::DeadLetterReplayed { .. } => {}
         }
         self.seq = event.seq;
@@ -110,7 +115,8 @@ impl State {
             }
             AnyResource::Route(route) => {
                 self.replays.remove(&route.id);
-                touched.push(Key::Replay(route.id));
+                self.accepted_schemas.remove(&route.id);
+                touched.extend([Key::Replay(route.id), Key::AcceptedSchemas(route.id)]);
             }
             AnyResource::Source(_) | AnyResource::Sink(_) => {}
         }
@@ -171,6 +177,7 @@ impl fmt::Display for Key {
             Self::Certificate(id) => write!(f, "certificate/{id}"),
             Self::Revocation(id) => write!(f, "revocation/{id}"),
             Self::Replay(id) => write!(f, "replay/{id}"),
+            Self::AcceptedSchemas(id) => write!(f, "accepted-schemas/{id}"),
             Self::DesiredGeneration(id) => write!(f, "desired-generation/{id}"),
             Self::CertificateAuthority => f.write_str("certificate-authority/"),
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use towpath_record::{ResourceName, TimeSpan};
+use towpath_record::{ResourceName, StreamName, TimeSpan};
 use towpath_resource::{Kind, StartFrom};
 
 use crate::demo::DemoArgs;
@@ -38,8 +38,16 @@ pub enum Command {
     /// Lists, shows and replays what could not be processed.
     #[command(subcommand, name = "deadletters", alias = "deadletter")]
     DeadLetters(DeadLettersCommand),
+    /// Lists, shows and compares the schemas of streams, and accepts a version for a route.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Sends a route back to deliver again from a place in the log.
     Replay(ReplayArgs),
+    /// Compares what the sources of a route have with what its sink keeps, row by row, while changes flow.
+    Compare(CompareArgs),
+    /// Looks after the systems behind sources.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Makes, lists and takes back the tokens with which agents enrol.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -189,6 +197,60 @@ pub enum DeadLettersCommand {
     },
 }
 
+/// What to do with schemas.
+#[derive(Subcommand, Debug)]
+pub enum SchemaCommand {
+    /// Lists the schemas of streams.
+    List {
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Shows a version of a stream's schema, and what changed from version to version.
+    Show {
+        /// The stream, such as `erp.orders`.
+        stream: String,
+        /// The version. Default: the newest.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long)]
+        source: Option<String>,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Compares two versions of a stream's schema.
+    Diff {
+        /// The stream, such as `erp.orders`.
+        stream: String,
+        /// The one version.
+        from: u32,
+        /// The other version.
+        to: u32,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long)]
+        source: Option<String>,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
+    /// Accepts a version that breaks a route's rule, so that the route goes on with it.
+    Accept {
+        /// The route.
+        route: String,
+        /// The stream, to accept a version beforehand. Default: what the route stopped before.
+        #[arg(long, requires = "version")]
+        stream: Option<StreamName>,
+        /// The version. Default: what the route stopped before.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// The source that brings the stream. Needed only where several do.
+        #[arg(long, requires = "stream")]
+        source: Option<ResourceName>,
+    },
+}
+
 /// Which route to send back.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
@@ -197,6 +259,41 @@ pub struct ReplayArgs {
     /// Where it begins again: `earliest`, `latest`, an offset or a time.
     #[arg(long)]
     pub from: StartFrom,
+}
+
+/// Which route to compare, and how.
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// The route.
+    pub route: String,
+    /// Sends rows that differ again from the source.
+    #[arg(long)]
+    pub repair: bool,
+    /// Most differing rows of one stream that are listed and repaired.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// At most so many rows are read in a second at each end; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub rows_per_second: u32,
+    /// How long a row may go on to differ before it counts: changes may be on their way.
+    #[arg(long, value_name = "TIME", default_value = "15s")]
+    pub settle: TimeSpan,
+    /// The form of the output; JSON comes as one line for each thing that is found.
+    #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+    pub output: StatusFormat,
+}
+
+/// What to do with the systems behind sources.
+#[derive(Subcommand, Debug)]
+pub enum SourceCommand {
+    /// Looks whether the system is ready to be read: what is wrong, and what to run there to mend it.
+    Check {
+        /// The source.
+        name: String,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = StatusFormat::Table)]
+        output: StatusFormat,
+    },
 }
 
 /// What to do with tokens.

@@ -1,7 +1,7 @@
 //! The API's client. It trusts the CA of the context and nothing else, under one fixed name, whatever the address.
 
 mod connect;
-mod records;
+mod lines;
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towpath_resource::api::{
-    ApplyReport, CreatedToken, DeadLetter, FleetStatus, Listed, Problem, ReplayOrder, Replayed,
-    RouteDescription, StreamStatus, TokenOrder, TokenStatus,
+    AcceptOrder, ApplyReport, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed,
+    Problem, ReplayOrder, Replayed, RouteDescription, SchemaAccepted, SchemaDescription, SchemaDiff,
+    SourceCheck, StreamRecord, StreamSchemas, StreamStatus, TokenOrder, TokenStatus,
 };
 use towpath_resource::{Kind, StartFrom};
 
 use crate::context::Context;
 
 pub use connect::{ConnectError, SERVER_NAME};
-pub use records::{Records, TailArgs};
+pub use lines::{Lines, TailArgs};
 
 /// The server gives up a request after 60 s itself; this is for a server that does not answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(75);
@@ -202,16 +203,80 @@ impl Client {
     ///
     /// # Errors
     /// The request failed or was refused.
-    pub async fn tail(&self, stream: &str, args: &TailArgs) -> Answer<Records> {
-        let request = self.request(Method::GET, &["streams", stream, "records"]).query(args);
-        // A stream may be quiet for any time; only its beginning is awaited.
+    pub async fn tail(&self, stream: &str, args: &TailArgs) -> Answer<Lines<StreamRecord>> {
+        self.lines(self.request(Method::GET, &["streams", stream, "records"]).query(args)).await
+    }
+
+    /// Compares the two ends of a route.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn compare(&self, route: &str, order: &CompareOrder) -> Answer<Lines<CompareLine>> {
+        self.lines(self.request(Method::POST, &["routes", route, "compare"]).json(order)).await
+    }
+
+    /// Looks whether the system behind a source is ready to be read.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn check_source(&self, name: &str) -> Answer<SourceCheck> {
+        self.json(self.request(Method::POST, &["sources", name, "check"])).await
+    }
+
+    async fn lines<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<Lines<T>> {
+        // Any time may pass before a line comes; only the beginning of the answer is awaited.
         let response = self.send(request.timeout(Duration::MAX)).await?;
         if !response.status().is_success() {
             let status = response.status();
             let text = self.body(response).await?;
             return Err(self.refusal(status, &text));
         }
-        Ok(Records::new(self.server.clone(), response))
+        Ok(Lines::new(self.server.clone(), response))
+    }
+
+    /// The schemas of streams.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schemas(&self) -> Answer<Vec<StreamSchemas>> {
+        Ok(self.get::<Listed<StreamSchemas>>(&["schemas"]).await?.items)
+    }
+
+    /// A version of a stream's schema.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schema(
+        &self,
+        stream: &str,
+        version: Option<u32>,
+        source: Option<&str>,
+    ) -> Answer<SchemaDescription> {
+        let request = self.request(Method::GET, &["schemas", stream]);
+        self.json(request.query(&[("version", version)]).query(&[("source", source)])).await
+    }
+
+    /// What is different between two versions of a stream's schema.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn schema_diff(
+        &self,
+        stream: &str,
+        from: u32,
+        to: u32,
+        source: Option<&str>,
+    ) -> Answer<SchemaDiff> {
+        let request = self.request(Method::GET, &["schemas", stream, "diff"]);
+        self.json(request.query(&[("from", from), ("to", to)]).query(&[("source", source)])).await
+    }
+
+    /// Accepts a version of a schema for a route.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn accept_schema(&self, route: &str, order: &AcceptOrder) -> Answer<SchemaAccepted> {
+        self.json(self.request(Method::POST, &["routes", route, "accept"]).json(order)).await
     }
 
     /// Dead letters, newest first.

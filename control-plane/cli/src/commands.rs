@@ -8,6 +8,9 @@ mod status;
 mod tail;
 mod dead_letters;
 mod replay;
+mod compare;
+mod source;
+mod schema;
 mod token;
 mod agent;
 mod explain;
@@ -36,7 +39,10 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Status(args) => status::run(&client(context)?, &args, out).await,
         Command::Tail(args) => tail::run(&client(context)?, &args, out).await,
         Command::DeadLetters(command) => dead_letters::run(&client(context)?, command, out).await,
+        Command::Schema(command) => schema::run(&client(context)?, command, out).await,
         Command::Replay(args) => replay::run(&client(context)?, &args, out).await,
+        Command::Compare(args) => compare::run(&client(context)?, &args, out).await,
+        Command::Source(command) => source::run(&client(context)?, command, out).await,
         Command::Token(command) => token::run(&client(context)?, command, out).await,
         Command::Agent(command) => agent::run(&client(context)?, command, out).await,
         Command::Explain(args) => explain::run(&args, out),

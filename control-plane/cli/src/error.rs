@@ -1,4 +1,5 @@
-//! How a command fails, and with which exit code: 1 for what went wrong, 2 for what was asked wrongly.
+//! How a command fails, and with which exit code: 1 for what went wrong, 2 for what was asked wrongly, 3 for what was
+//! looked at and is not as it should be.
 
 use std::io;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ pub enum CliError {
         /// What follows from them.
         summary: String,
     },
+    /// What was looked at is not as it should be.
+    #[error("{0}")]
+    NotAsItShould(String),
     /// The demo ended otherwise than it was meant to.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -46,7 +50,11 @@ pub enum CliError {
 impl CliError {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+        match self {
+            Self::Usage(_) => 2,
+            Self::NotAsItShould(_) => 3,
+            _ => 1,
+        }
     }
 
     /// Whether the reader of our output went away, as `head` does when it has enough.

@@ -55,6 +55,15 @@ pub fn json<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{text}")
 }
 
+/// Writes a value as one line of JSON.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn json_line<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    writeln!(out, "{text}")
+}
+
 /// Writes a value as a YAML document.
 ///
 /// # Errors

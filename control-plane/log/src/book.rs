@@ -14,6 +14,7 @@ use towpath_segment::{AppendError, Config, DiskStorage, Journal};
 
 use crate::chain::LaneState;
 use crate::error::LogError;
+use crate::schemas::{SchemaVersion, SchemaVersions};
 use crate::stats::{StreamTotals, Totals};
 
 const CHECKPOINT: &[u8] = b"checkpoint";
@@ -87,6 +88,30 @@ impl Book {
             Ok((schema.hash(), schema))
         });
         stored.collect()
+    }
+
+    /// The versions of every stream's schema.
+    pub(crate) fn versions(&self) -> Result<SchemaVersions, LogError> {
+        let mut versions = SchemaVersions::default();
+        // The keys are in the order of the numbers, which have a fixed width.
+        for (key, value) in self.scan(b"version/") {
+            let name = String::from_utf8_lossy(key);
+            let mut parts = name.split('/').skip(1);
+            let (source, stream) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let source: SourceId = source.parse().map_err(|e: uuid::Error| damaged(key, &e))?;
+            let stream = StreamName::new(stream).map_err(|e| damaged(key, &e))?;
+            versions.restore(source, stream, parse(key, value)?);
+        }
+        Ok(versions)
+    }
+
+    pub(crate) fn put_version(
+        &mut self,
+        source: SourceId,
+        stream: &StreamName,
+        version: &SchemaVersion,
+    ) -> Result<(), LogError> {
+        self.write(format!("version/{source}/{stream}/{:010}", version.version).as_bytes(), version)
     }
 
     /// The marks of a lane that retention removed the frames of, oldest first.

@@ -3,6 +3,7 @@
 //! ```text
 //! cursor/<route>   how far the route has come
 //! letter/<id>      a record that a sink refused, with everything needed to send it again
+//! taken/<route>/<source>/<stream>   the versions of the stream's schema that the route has taken
 //! ```
 //!
 //! A cursor may lag behind the sink's own checkpoint, which rules. A dead letter is durable before the sink's commit
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use towpath_record::{LaneId, Link, LogOffset, RouteId, StreamName};
+use towpath_record::{LaneId, Link, LogOffset, RouteId, SchemaHash, SourceId, StreamName};
 use towpath_segment::{AppendError, Config, DiskStorage, Journal};
 
 use crate::error::LogError;
@@ -36,6 +37,15 @@ pub struct Cursor {
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
+}
+
+/// The versions of a stream's schema that a route has taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The replay of the route in which they were taken.
+    pub replay: u64,
+    /// The schemas, in the order in which they were taken.
+    pub schemas: Vec<SchemaHash>,
 }
 
 /// A record that a sink refused.
@@ -162,6 +172,37 @@ impl Deliveries {
         write(&mut self.0.lock().journal, |journal| journal.put(cursor_key(route).as_bytes(), &value))
     }
 
+    /// The versions that a route has taken, by source and stream.
+    pub fn taken(&self, route: RouteId) -> Vec<(SourceId, StreamName, Taken)> {
+        let (store, prefix) = (self.0.lock(), taken_prefix(route));
+        let stored = store.journal.iter().filter_map(|(key, value)| {
+            let key = std::str::from_utf8(key).ok()?.strip_prefix(&prefix)?;
+            let (source, stream) = key.split_once('/')?;
+            Some((source.parse().ok()?, StreamName::new(stream).ok()?, serde_json::from_slice(value).ok()?))
+        });
+        stored.collect()
+    }
+
+    /// Notes the versions that a route has taken of a source's stream, durably if asked.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn put_taken(
+        &self,
+        route: RouteId,
+        source: SourceId,
+        stream: &StreamName,
+        taken: &Taken,
+        durably: bool,
+    ) -> Result<(), LogError> {
+        let key = format!("{}{source}/{stream}", taken_prefix(route));
+        let value = serde_json::to_vec(taken).expect("hashes are always JSON");
+        write(&mut self.0.lock().journal, |journal| {
+            journal.put(key.as_bytes(), &value)?;
+            if durably { journal.sync() } else { Ok(()) }
+        })
+    }
+
     /// Forgets a route and its dead letters.
     ///
     /// # Errors
@@ -170,8 +211,12 @@ impl Deliveries {
         let letters = self.letters(|letter| letter.route == route, usize::MAX);
         let mut store = self.0.lock();
         store.open.remove(&route);
+        let prefix = taken_prefix(route);
+        let taken = store.journal.iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix.as_bytes()));
+        let taken: Vec<_> = taken.map(<[u8]>::to_vec).collect();
         write(&mut store.journal, |journal| {
             journal.remove(cursor_key(route).as_bytes())?;
+            taken.iter().try_for_each(|key| journal.remove(key))?;
             letters.iter().try_for_each(|letter| journal.remove(letter_key(&letter.id).as_bytes()))?;
             journal.sync()
         })
@@ -282,6 +327,10 @@ fn cursor_key(route: RouteId) -> String {
     format!("cursor/{route}")
 }
 
+fn taken_prefix(route: RouteId) -> String {
+    format!("taken/{route}/")
+}
+
 fn letter_key(id: &str) -> String {
     format!("letter/{id}")
 }
@@ -293,7 +342,7 @@ fn encoded(letter: &Letter) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use towpath_record::{RegionName, SourceId};
+    use towpath_record::RegionName;
 
     fn letter(row: u32) -> Letter {
         let lane = LaneId { source: SourceId::from_bytes([1; 16]), region: RegionName::main() };
@@ -339,7 +388,12 @@ mod tests {
         store.put_cursor(route, &Cursor { offset: LogOffset(5), ..Cursor::default() }).unwrap();
         store.add_letters(&[letter(1)]).unwrap();
         assert_eq!(store.cursor(route).unwrap().offset, LogOffset(5));
+        let taken = Taken { replay: 2, schemas: vec![SchemaHash([7; 32])] };
+        let (source, stream) = (SourceId::from_bytes([1; 16]), StreamName::new("erp.orders").unwrap());
+        store.put_taken(route, source, &stream, &taken, true).unwrap();
+        assert_eq!(store.taken(route), [(source, stream, taken)]);
         store.forget(route).unwrap();
         assert_eq!((store.cursor(route), store.letters(|_| true, 9).len()), (None, 0));
+        assert_eq!(store.taken(route), []);
     }
 }

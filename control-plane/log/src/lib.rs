@@ -6,6 +6,7 @@
 //! <dir>/frames/      segments: one record per frame, its index is the frame's offset in the log
 //! <dir>/book/        journal: what must outlive the frames that said it
 //!                      schema/<hash>            a schema, durable before the first frame that names it
+//!                      version/<source>/<stream>/<n>  a version of a stream's schema, and where it began
 //!                      lane/<lane>              granted epoch, last link and position at the last checkpoint
 //!                      mark/<lane>/<offset>/<n> marks of frames that retention removed
 //!                      stream/<stream>          totals at the last checkpoint
@@ -22,6 +23,7 @@
 pub mod chain;
 mod book;
 mod error;
+mod schemas;
 mod stats;
 mod terms;
 mod writer;
@@ -35,5 +37,6 @@ pub use error::{AppendError, LogError, ReadError};
 pub use log::{LogConfig, LogStatus, Recovered, RegionLog};
 pub use reader::{Entry, LogReader};
 pub use retention::{Retained, Retention};
+pub use schemas::{SchemaVersion, SchemaVersions};
 pub use stats::{SourceTotals, StreamTotals, Totals};
 pub use writer::Outcome;

@@ -18,6 +18,7 @@ use crate::chain::LaneState;
 use crate::error::{AppendError, LogError, ReadError};
 use crate::reader::LogReader;
 use crate::retention::{Retained, Retention};
+use crate::schemas::SchemaVersions;
 use crate::stats::{SourceTotals, Totals};
 use crate::terms::Terms;
 use crate::writer::{Command, Outcome, Shared, Writer};
@@ -103,6 +104,8 @@ impl RegionLog {
             by_source: BTreeMap::new(),
             dead_letters: book.dead_letters()?,
             schemas: book.schemas()?,
+            versions: book.versions()?,
+            new_versions: Vec::new(),
         };
         shared.schemas.insert(dead_letter::schema().hash(), dead_letter::schema().clone());
         let frames_read = catch_up(&mut shared, &log, checkpoint)?;
@@ -254,6 +257,23 @@ impl RegionLog {
         self.0.shared.read().schemas.get(&hash).cloned()
     }
 
+    /// The versions of every stream's schema.
+    pub fn schema_versions(&self) -> SchemaVersions {
+        self.0.shared.read().versions.clone()
+    }
+
+    /// The number that a schema has among the versions of a source's stream.
+    pub fn schema_version(&self, source: SourceId, stream: &StreamName, schema: SchemaHash) -> Option<u32> {
+        let shared = self.0.shared.read();
+        let found = shared.versions.of(source, stream).iter().find(|version| version.schema == schema);
+        found.map(|version| version.version)
+    }
+
+    /// How many versions of schemas there are in all.
+    pub fn count_schema_versions(&self) -> usize {
+        self.0.shared.read().versions.count()
+    }
+
     /// Reads on from this offset.
     pub fn reader(&self, from: LogOffset) -> LogReader {
         LogReader::new(self.0.view.reader(from.0), self.0.head.clone())
@@ -367,7 +387,7 @@ fn catch_up(shared: &mut Shared, log: &SegmentLog<DiskStorage>, from: LogOffset)
     loop {
         match reader.next_now() {
             Ok(Some(entry)) => {
-                shared.note(entry.offset, &entry.frame);
+                shared.note(entry.offset, entry.appended_us, &entry.frame);
                 frames += 1;
             }
             Ok(None) => return Ok(frames),

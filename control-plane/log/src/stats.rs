@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use towpath_record::{FrameHeader, FrameKind, SourceId, StreamName};
+use towpath_record::{FrameHeader, FrameKind, SchemaHash, SourceId, StreamName};
 
 /// Totals of a stream, since the log was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct StreamTotals {
     pub dead_letters: u64,
     /// When the newest frame was sealed, in microseconds since 1970-01-01 UTC.
     pub last_captured_us: i64,
+    /// The schema of the newest frame of records.
+    #[serde(default)]
+    pub schema: Option<SchemaHash>,
 }
 
 /// Totals of every stream.
@@ -39,6 +42,7 @@ impl Totals {
                 totals.frames += 1;
                 totals.records += u64::from(header.rows);
                 totals.bytes += bytes as u64;
+                totals.schema = Some(header.schema);
             }
             FrameKind::DeadLetters => totals.dead_letters += u64::from(header.rows),
             FrameKind::Progress | FrameKind::Replay => {}

@@ -16,6 +16,7 @@ use crate::book::Book;
 use crate::chain::{LaneState, Verdict};
 use crate::error::{AppendError, LogError};
 use crate::retention::{self, Retained, Retention};
+use crate::schemas::{SchemaVersion, SchemaVersions};
 use crate::stats::{SourceTotals, Totals};
 
 /// Frames are gathered into one sync up to this many bytes.
@@ -84,6 +85,10 @@ pub(crate) struct Shared {
     /// Where frames of dead letters stand, newest last.
     pub dead_letters: BTreeMap<LogOffset, StreamName>,
     pub schemas: BTreeMap<SchemaHash, StreamSchema>,
+    /// The versions of each stream's schema.
+    pub versions: SchemaVersions,
+    /// Those of them that the book does not have yet.
+    pub new_versions: Vec<(SourceId, StreamName, SchemaVersion)>,
     /// Frames that agents have proved to be lost, since the log was opened.
     pub lost_frames: u64,
 }
@@ -93,11 +98,14 @@ const MAX_DEAD_LETTER_FRAMES: usize = 100_000;
 
 impl Shared {
     /// Notes a frame that is durable.
-    pub(crate) fn note(&mut self, offset: LogOffset, frame: &SealedFrame) {
+    pub(crate) fn note(&mut self, offset: LogOffset, appended_us: i64, frame: &SealedFrame) {
         let (header, bytes) = (frame.header(), frame.bytes().len());
         self.lanes.entry(header.lane.clone()).or_default().advance(header, frame.link().crc);
         self.totals.count(header, bytes);
         SourceTotals::count(&mut self.by_source, header, bytes);
+        if let Some(version) = self.versions.note(offset, appended_us, header) {
+            self.new_versions.push((header.lane.source, header.stream.clone(), version));
+        }
         if header.kind == FrameKind::DeadLetters {
             self.dead_letters.insert(offset, header.stream.clone());
             if self.dead_letters.len() > MAX_DEAD_LETTER_FRAMES {
@@ -185,8 +193,9 @@ impl Writer {
                 Err(refusal) => drop(answer.send(Err(refusal))),
             }
         }
-        let stored = self.store(&accepted);
-        self.publish(first, &accepted);
+        let now_us = now_us();
+        let stored = self.store(&accepted, now_us);
+        self.publish(first, &accepted, now_us);
         for (answer, outcomes) in answers {
             // Whoever offered may have gone; its frames are stored all the same, and a repeat is harmless.
             drop(answer.send(stored.clone().map(|()| outcomes)));
@@ -230,8 +239,8 @@ impl Writer {
         Ok(judged.collect())
     }
 
-    fn store(&mut self, accepted: &[SealedFrame]) -> Result<(), AppendError> {
-        let stamp = now_us().to_le_bytes();
+    fn store(&mut self, accepted: &[SealedFrame], now_us: i64) -> Result<(), AppendError> {
+        let stamp = now_us.to_le_bytes();
         let records: Vec<[&[u8]; 2]> = accepted.iter().map(|frame| [&stamp[..], frame.bytes()]).collect();
         let mut rest = &records[..];
         let written = loop {
@@ -256,7 +265,7 @@ impl Writer {
     }
 
     /// Makes visible what became durable: after a failure in the middle of a group, that is a part of it.
-    fn publish(&mut self, first: u64, accepted: &[SealedFrame]) {
+    fn publish(&mut self, first: u64, accepted: &[SealedFrame], now_us: i64) {
         let durable = self.log.durable_index().saturating_sub(first);
         let durable = usize::try_from(durable).unwrap_or(usize::MAX).min(accepted.len());
         if durable == 0 {
@@ -264,7 +273,7 @@ impl Writer {
         }
         let mut shared = self.shared.write();
         for (frame, offset) in accepted[..durable].iter().zip(first..) {
-            shared.note(LogOffset(offset), frame);
+            shared.note(LogOffset(offset), now_us, frame);
             self.bytes_since_checkpoint += frame.bytes().len() as u64;
         }
         drop(shared);
@@ -322,12 +331,16 @@ impl Writer {
         }
         self.book.put_totals(&shared.totals)?;
         self.book.put_dead_letters(&shared.dead_letters)?;
+        for (source, stream, version) in &shared.new_versions {
+            self.book.put_version(*source, stream, version)?;
+        }
         drop(shared);
         // The entries before the number that vouches for them: a crash in between only makes the number lag.
         self.book.sync()?;
         self.book.put_checkpoint(LogOffset(self.log.durable_index()))?;
         self.book.sync()?;
         self.bytes_since_checkpoint = 0;
+        self.shared.write().new_versions.clear();
         Ok(())
     }
 }

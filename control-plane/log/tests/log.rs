@@ -304,3 +304,53 @@ async fn a_place_beyond_what_the_log_has_lost_is_where_new_frames_begin() {
     assert_eq!(log.place_of(then, LogOffset(9)), Some(LogOffset(next.0 - 1)));
     assert_ne!(log.id(), then);
 }
+
+/// A frame of records with one column of this name.
+fn records(lane: &LaneId, last: Option<Link>, column: &str) -> (StreamSchema, SealedFrame) {
+    let schema = StreamSchema::new(vec![Column::nullable(column, ColumnType::Int64)], Vec::new()).unwrap();
+    let draft = FrameDraft {
+        lane: lane.clone(),
+        epoch: 1,
+        seq: last.map_or(1, |link| link.seq + 1),
+        prev_crc: last.map_or(0, |link| link.crc),
+        stream: StreamName::new("erp.orders").unwrap(),
+        kind: FrameKind::Records,
+        position: Position::default(),
+        marks: Vec::new(),
+        captured_at_us: 5,
+        transaction_continues: false,
+    };
+    let frame = draft.seal(&schema, &RecordBatch::new_empty(schema.arrow().clone())).unwrap();
+    (schema, frame)
+}
+
+#[tokio::test]
+async fn versions_of_schemas_come_back_after_a_restart_and_outlive_their_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.grant_epoch(lane(1), 0).await.unwrap();
+    let mut last = None;
+    for column in ["a", "b", "a", "c"] {
+        let (schema, frame) = records(&lane(1), last, column);
+        log.put_schema(schema).await.unwrap();
+        last = Some(frame.link());
+        log.append(vec![frame]).await.unwrap();
+    }
+    let seen = log.schema_versions();
+    let firsts: Vec<_> = seen.iter().next().unwrap().2.iter().map(|it| (it.version, it.first.0)).collect();
+    assert_eq!(firsts, [(1, 1), (2, 2), (3, 4)]);
+    // What a killed process leaves behind: no checkpoint, so the versions are found in the frames.
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(dir.path()).arg(copy.path().join("log")).status();
+    assert!(copied.unwrap().success());
+    assert_eq!(open(&copy.path().join("log")).schema_versions(), seen);
+    for frame in chain(&lane(1), 1, last, 200) {
+        log.append(vec![frame]).await.unwrap();
+    }
+    let retention = Retention { bytes: Some(1), ..forever() };
+    assert!(log.retain(retention, 0, None).await.unwrap().segments > 0);
+    assert!(log.status().first > LogOffset(4), "the frames that named them are gone");
+    drop(log);
+    assert_eq!(open(dir.path()).schema_versions(), seen);
+}

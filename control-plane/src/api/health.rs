@@ -116,6 +116,12 @@ impl Page {
             &labels,
             log.next_offset.0 as f64,
         );
+        self.gauge(
+            "towpath_log_schema_versions",
+            "Versions of streams' schemas.",
+            &labels,
+            log.schema_versions as f64,
+        );
         self.flow("towpath_log", "durable in the region's log", &labels, &log.logged);
     }
 
@@ -129,6 +135,12 @@ impl Page {
             "Refused rows that wait.",
             &labels,
             route.dead_letters as f64,
+        );
+        self.gauge(
+            "towpath_route_schema_held",
+            "Whether the route stopped before a version of a schema that breaks its rule.",
+            &labels,
+            f64::from(u8::from(route.held.is_some())),
         );
         self.gauge("towpath_route_failures", "Failures in a row.", &labels, f64::from(route.failures));
     }

@@ -16,9 +16,12 @@ mod apply;
 mod resources;
 mod agents;
 mod routes;
+mod compare;
+mod sources;
 mod tokens;
 mod status;
 mod streams;
+mod schemas;
 mod letters;
 mod events;
 mod health;
@@ -71,9 +74,12 @@ fn endpoints() -> Vec<Endpoint> {
         resources::endpoints(),
         agents::endpoints(),
         routes::endpoints(),
+        compare::endpoints(),
+        sources::endpoints(),
         tokens::endpoints(),
         status::endpoints(),
         streams::endpoints(),
+        schemas::endpoints(),
         letters::endpoints(),
         events::endpoints(),
     ];

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use towpath_catalog::State;
 use towpath_record::{AgentId, ResourceName};
+use towpath_resource::api::SchemaHold;
 use towpath_resource::api::fleet::{
     AgentStatus, BreakerState, FleetStatus, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus,
 };
 use towpath_resource::observed::{Condition, Observed, ObservedSpool, SinkGuarantee, Trouble};
 use towpath_resource::{AgentSpec, Resource, RouteSpec, SinkSpec, SourceSpec};
 
-use super::plane::{AgentPresence, Snapshot};
+use super::plane::{AgentPresence, RouteHold, Snapshot};
 use super::rates::{Measured, Rates};
 
 /// How the fleet goes.
@@ -125,6 +126,7 @@ impl View<'_> {
             max_bytes: flow.max_bytes,
             logged: self.rates.flow(&Measured::Log(region.clone()), flow.records, flow.bytes),
             lost_frames: flow.lost_frames,
+            schema_versions: flow.schema_versions,
         };
         self.snapshot.logs.iter().map(status).collect()
     }
@@ -132,8 +134,11 @@ impl View<'_> {
     fn route(&self, route: &Resource<RouteSpec>) -> RouteStatus {
         let flow = self.snapshot.routes.get(&route.id).cloned().unwrap_or_default();
         let sink = self.state.sinks.get(&route.spec.sink);
+        let held = flow.held.as_ref().map(|hold| self.hold(hold));
         let (condition, trouble) = if route.spec.paused {
             (Condition::Waiting, None)
+        } else if let Some(hold) = &held {
+            stopped_before(route, hold)
         } else if flow.stopped {
             (Condition::Failed, flow.trouble)
         } else if flow.trouble.is_some() || flow.breaker == BreakerState::Open {
@@ -154,6 +159,17 @@ impl View<'_> {
             failures: flow.failures,
             next_try_at: flow.next_try_at,
             dead_letters: flow.dead_letters,
+            held,
+        }
+    }
+
+    fn hold(&self, hold: &RouteHold) -> SchemaHold {
+        SchemaHold {
+            stream: hold.stream.clone(),
+            source: self.state.source(hold.source).map(|source| source.name().clone()),
+            version: hold.version,
+            taken: hold.taken,
+            reason: hold.reason.clone(),
         }
     }
 
@@ -200,6 +216,18 @@ impl View<'_> {
         let agent = self.state.agents.get(agent)?;
         self.snapshot.agents.get(&agent.id)?.observed.as_ref().map(|(_, observed)| observed)
     }
+}
+
+/// A route that waits for an admin to judge a version of a schema.
+fn stopped_before(route: &Resource<RouteSpec>, hold: &SchemaHold) -> Health {
+    let (name, SchemaHold { stream, version, taken, reason, .. }) = (route.name(), hold);
+    let message = format!(
+        "route {name} stopped before version {version} of the schema of stream {stream}, which breaks its rule: {reason}"
+    );
+    let remedy = format!(
+        "look at it with `towpath schema diff {stream} {taken} {version}`, then accept it with `towpath schema accept {name}`, or change `schema` of the route"
+    );
+    failed(message, &remedy, None)
 }
 
 fn waiting(message: String, remedy: &str, since: Option<Timestamp>) -> Health {

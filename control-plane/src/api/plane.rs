@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
-use towpath_record::{AgentId, LogOffset, RegionName, RouteId, SourceId, StreamName};
+use towpath_record::{
+    AgentId, LogOffset, RegionName, RouteId, SchemaHash, SourceId, StreamName, StreamSchema,
+};
 use towpath_resource::StartFrom;
-use towpath_resource::api::StreamRecord;
 use towpath_resource::api::fleet::{BreakerState, Lag};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
 use towpath_resource::observed::{Observed, Trouble};
 
 /// The data path, as the API sees it.
@@ -26,6 +28,20 @@ pub trait Plane: Send + Sync + 'static {
         &self,
         order: TailOrder,
     ) -> Result<BoxStream<'static, Result<StreamRecord, PlaneError>>, PlaneError>;
+
+    /// Looks whether the system behind a source is ready to be read.
+    async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError>;
+
+    /// Compares what the sources of a route have with what its sink keeps, stream by stream. Dropping the answer ends
+    /// the work.
+    async fn compare(
+        &self,
+        route: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError>;
+
+    /// The versions of every stream's schema.
+    fn schemas(&self) -> Vec<StreamVersions>;
 
     /// Dead letters, newest first.
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError>;
@@ -95,6 +111,49 @@ pub struct RouteFlow {
     pub stopped: bool,
     /// Rows that the sink refused and that wait as dead letters.
     pub dead_letters: u64,
+    /// The version of a schema before which it stopped.
+    pub held: Option<RouteHold>,
+}
+
+/// Before which version of a schema a route stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteHold {
+    /// The source.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The version that breaks the route's rule.
+    pub version: u32,
+    /// Its schema.
+    pub schema: SchemaHash,
+    /// The version that the route took last.
+    pub taken: u32,
+    /// What breaks.
+    pub reason: String,
+}
+
+/// The versions of a stream's schema, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamVersions {
+    /// The source.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The versions.
+    pub versions: Vec<SchemaVersion>,
+}
+
+/// A version of a stream's schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemaVersion {
+    /// Its number, from 1.
+    pub version: u32,
+    /// The schema.
+    pub schema: StreamSchema,
+    /// The first frame that named it.
+    pub first_offset: LogOffset,
+    /// When that frame came, in microseconds since 1970-01-01 UTC.
+    pub first_us: i64,
 }
 
 /// A stream.
@@ -129,6 +188,8 @@ pub struct LogFlow {
     pub bytes: u64,
     /// Frames that it has acknowledged and lost, as agents proved since it was opened.
     pub lost_frames: u64,
+    /// Versions of streams' schemas.
+    pub schema_versions: u64,
     /// Why it takes no frames, when it does not.
     pub trouble: Option<Trouble>,
 }

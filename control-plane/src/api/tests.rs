@@ -4,3 +4,4 @@ mod fixture;
 mod doors;
 mod resources;
 mod flow;
+mod schemas;

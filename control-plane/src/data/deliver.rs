@@ -13,6 +13,7 @@ use towpath_resource::route::OnReject;
 use towpath_session::Rejections;
 
 use super::breaker::{Breaker, Policy, State};
+use super::gate::{Gate, GateError, Hold, Turn};
 use super::letters;
 use super::route::{Found, RouteError, RoutePlan, RouteReader};
 use super::sessions::{BindingEvent, OpenSession, Sessions};
@@ -39,6 +40,8 @@ pub(crate) struct RouteStatus {
     pub error: Option<String>,
     /// What could not be delivered because it is lost.
     pub lost: Option<String>,
+    /// The version of a schema before which it stopped.
+    pub held: Option<Hold>,
 }
 
 /// What a route is doing.
@@ -57,6 +60,8 @@ pub(crate) enum Phase {
     Paused,
     /// The sink refuses a row, and an admin wished that delivery stops then.
     Stopped,
+    /// The next frame's schema breaks the route's rule, and an admin wished that delivery stops then.
+    Held,
 }
 
 /// What a route's task works with.
@@ -75,6 +80,8 @@ enum End {
     Failed(String),
     /// The sink refuses a row, and the route shall stop before it.
     Refused(String),
+    /// The next frame's schema breaks the route's rule: it is cast from now on, or an admin acts.
+    Turned,
     /// The log was closed.
     Stopping,
 }
@@ -87,7 +94,9 @@ pub(crate) async fn run(delivery: Delivery, plan: RoutePlan, status: Arc<Mutex<R
         failures: plan.spec.breaker.failures,
         open_for: plan.spec.breaker.pause.0,
     });
-    let mut route = Route { delivery, plan, status, breaker, written: Instant::now(), reader: None };
+    let gate = Gate::open(delivery.log.clone(), delivery.deliveries.clone(), plan.clone());
+    let written = Instant::now();
+    let mut route = Route { delivery, plan, status, breaker, written, reader: None, gate, turn: None };
     loop {
         let end = match route.next_session().await {
             Some(session) => route.serve(session).await,
@@ -96,6 +105,17 @@ pub(crate) async fn run(delivery: Delivery, plan: RoutePlan, status: Arc<Mutex<R
         match end {
             End::Lost => {}
             End::Stopping => return,
+            End::Turned => {
+                if let Some(Turn::Hold(hold)) = &route.turn {
+                    tracing::warn!(route = %route.plan.name, stream = %hold.stream, version = hold.version,
+                        reason = %hold.reason, "delivery stops before a schema that breaks the route's rule");
+                    route.publish(Phase::Held);
+                    // An admin who acts changes the plan, and with it the task.
+                    return std::future::pending().await;
+                }
+                // What was kept back is judged again on the new binding, which casts it.
+                route.turn = None;
+            }
             End::Refused(error) => {
                 tracing::error!(route = %route.plan.name, %error, "delivery stops before a row that the sink refuses");
                 let next = route.breaker.failed(Instant::now(), error);
@@ -119,6 +139,9 @@ struct Route {
     breaker: Breaker,
     written: Instant,
     reader: Option<RouteReader>,
+    gate: Gate,
+    /// What stands before the frame that was found last, if it may not pass as it is.
+    turn: Option<Turn>,
 }
 
 impl Route {
@@ -153,8 +176,9 @@ impl Route {
         let (answer, answered) = oneshot::channel();
         let (route, replay, sink) = (self.plan.id, self.plan.replay, self.plan.sink);
         let (log, bindings) = (self.delivery.log.id(), session.bindings.clone());
+        let casts = self.gate.casts().to_vec();
         session.handle.request(move |machine, now| {
-            let binding = machine.bind_route(now, route, replay, sink, log);
+            let binding = machine.bind_route(now, route, replay, sink, log, &casts);
             if let Some(binding) = binding {
                 // On the session's own task, so that no event of the binding can come before.
                 bindings.add(binding, events);
@@ -172,7 +196,10 @@ impl Route {
     ) -> End {
         let mut wanted = false;
         loop {
-            let readable = wanted && self.reader.is_some();
+            if self.turn.is_some() && self.reader.as_ref().is_some_and(RouteReader::is_settled) {
+                return End::Turned;
+            }
+            let readable = wanted && self.turn.is_none() && self.reader.is_some();
             tokio::select! {
                 biased;
                 () = session.handle.closed() => return End::Lost,
@@ -198,6 +225,14 @@ impl Route {
                 },
                 found = next_frame(&mut self.reader), if readable => match found {
                     Ok(Some(entry)) => {
+                        match self.judge(&entry) {
+                            Ok(None) => {}
+                            Ok(Some(turn)) => {
+                                self.turn = Some(turn);
+                                continue;
+                            }
+                            Err(error) => return End::Failed(error.to_string()),
+                        }
                         wanted = false;
                         self.publish(Phase::Delivering);
                         session.handle.request(move |machine, now| {
@@ -211,8 +246,20 @@ impl Route {
         }
     }
 
+    /// Whether a frame may pass as it is; what comes before it otherwise.
+    fn judge(&mut self, entry: &towpath_log::Entry) -> Result<Option<Turn>, GateError> {
+        let header = entry.frame.header();
+        let turn = tokio::task::block_in_place(|| self.gate.judge(header))?;
+        if let (None, Some(reader)) = (&turn, &mut self.reader) {
+            reader.handed_out(header);
+        }
+        Ok(turn)
+    }
+
     /// The sink is open: goes on where it stands.
     async fn resume(&mut self, checkpoint: Option<(LogId, LogOffset)>) -> Result<(), RouteError> {
+        // The frame that was kept back is read again, and judged again.
+        self.turn = None;
         let (log, plan) = (self.delivery.log.clone(), self.plan.clone());
         let cursor = self.delivery.deliveries.cursor(plan.id);
         let opened = tokio::task::spawn_blocking(move || {
@@ -268,7 +315,12 @@ impl Route {
 
     fn publish(&self, phase: Phase) {
         let mut status = self.status.lock();
-        status.phase = phase;
+        let held = match &self.turn {
+            Some(Turn::Hold(hold)) => Some(hold.clone()),
+            _ => None,
+        };
+        status.phase = if held.is_some() { Phase::Held } else { phase };
+        status.held = held;
         status.breaker = self.breaker.state(Instant::now());
         status.failures = self.breaker.failures();
         status.next_try_at = self

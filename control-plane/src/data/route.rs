@@ -1,7 +1,8 @@
 //! A route's view of the log: which frames are its business, where it stands, how far behind it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use towpath_catalog::AcceptedSchema;
 use towpath_log::deliveries::Cursor;
 use towpath_log::{Entry, LogReader, ReadError, RegionLog, Totals};
 use towpath_record::{FrameHeader, FrameKind, LogOffset, ResourceName, RouteId, SinkId};
@@ -22,6 +23,8 @@ pub(crate) struct RoutePlan {
     pub replay: u64,
     /// Where this replay of it begins.
     pub start: StartFrom,
+    /// Versions of schemas that an admin accepted for it.
+    pub accepted: BTreeSet<AcceptedSchema>,
 }
 
 impl RoutePlan {
@@ -66,6 +69,8 @@ pub(crate) struct RouteReader {
     read: (u64, u64),
     /// What was handed out and is not durable in the sink: offset, records and bytes up to there, capture time.
     in_flight: VecDeque<(LogOffset, (u64, u64), i64)>,
+    /// Where the transaction begins that the last frame handed out leaves open. A sink commits nothing behind it.
+    open_from: Option<LogOffset>,
     /// What could not be read, for the admin.
     pub lost: Option<String>,
 }
@@ -79,7 +84,7 @@ impl RouteReader {
         };
         let reader = log.reader(cursor.offset.next());
         let read = (cursor.records, cursor.bytes);
-        Ok(Self { plan, reader, cursor, read, in_flight: VecDeque::new(), lost: None })
+        Ok(Self { plan, reader, cursor, read, in_flight: VecDeque::new(), open_from: None, lost: None })
     }
 
     /// Where the route durably stands.
@@ -90,6 +95,7 @@ impl RouteReader {
     /// Goes to where the sink says it stands; what is handed out counts as not delivered. Blocks on the disk.
     pub(crate) fn resume(&mut self, log: &RegionLog, sink: Option<LogOffset>) -> Result<(), RouteError> {
         self.in_flight.clear();
+        self.open_from = None;
         let (from, to) = (self.cursor.offset, sink.unwrap_or(LogOffset(0)));
         if sink.is_none() {
             self.cursor = begin(log, &self.plan)?;
@@ -159,6 +165,21 @@ impl RouteReader {
             self.cursor.offset = self.cursor.offset.max(behind_reader);
         }
         news
+    }
+
+    /// The last frame that was found goes to the sink.
+    pub(crate) fn handed_out(&mut self, header: &FrameHeader) {
+        let here = self.in_flight.back().map(|(offset, ..)| *offset);
+        self.open_from = if header.transaction_continues { self.open_from.or(here) } else { None };
+    }
+
+    /// Whether the sink durably has all that it can have while the last frame that was found is kept from it.
+    pub(crate) fn is_settled(&self) -> bool {
+        let before = self.in_flight.len().saturating_sub(1);
+        self.in_flight
+            .iter()
+            .take(before)
+            .all(|(offset, ..)| self.open_from.is_some_and(|open| *offset >= open))
     }
 
     /// When the oldest frame that is not durable in the sink was sealed, in microseconds since 1970-01-01 UTC.

@@ -10,6 +10,7 @@ use towpath_record::{AgentId, LogOffset};
 use towpath_session::Rejections;
 use uuid::Uuid;
 
+use super::questions::Questions;
 use crate::link::SessionHandle;
 
 /// What happens on a binding of a route.
@@ -27,11 +28,12 @@ pub(crate) enum BindingEvent {
     Refused { reason: String, remedy: String },
 }
 
-/// A session that is open, and the bindings on it.
+/// A session that is open, with the bindings and the questions on it.
 #[derive(Clone)]
 pub(crate) struct OpenSession {
     pub handle: SessionHandle,
     pub bindings: Bindings,
+    pub questions: Questions,
 }
 
 /// Where the events of a session's bindings go. Bounded by the machine: few events of a binding are outstanding.

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use towpath_log::deliveries::{Letter as RouteLetter, LetterState};
 use towpath_log::{Entry, LogReader, LogStatus, ReadError, RegionLog};
 use towpath_record::schema::{OP_COLUMN, TS_COLUMN, TX_COLUMN};
-use towpath_record::{FrameKind, LogOffset, Op, StreamName};
+use towpath_record::{FrameKind, LogOffset, Op, RouteId, SourceId, StreamName};
 use towpath_resource::StartFrom;
-use towpath_resource::api::StreamRecord;
 use towpath_resource::api::fleet::{BreakerState, Lag};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
 use towpath_resource::observed::Trouble;
 
 use super::breaker::State;
@@ -23,8 +23,8 @@ use super::letters;
 use super::route::RoutePlan;
 use super::rows;
 use crate::api::plane::{
-    AgentPresence, Letter, LetterOrder, LogFlow, Plane, PlaneError, RouteFlow, Snapshot, SourceFlow,
-    StreamFlow, TailOrder,
+    AgentPresence, Letter, LetterOrder, LogFlow, Plane, PlaneError, RouteFlow, RouteHold, SchemaVersion,
+    Snapshot, SourceFlow, StreamFlow, StreamVersions, TailOrder,
 };
 use crate::cell::Cell;
 
@@ -43,6 +43,7 @@ impl Plane for Cell {
             records: status.totals.0.values().map(|totals| totals.records).sum(),
             bytes: status.totals.0.values().map(|totals| totals.bytes).sum(),
             lost_frames: status.lost_frames,
+            schema_versions: self.log().count_schema_versions() as u64,
             trouble: self.log_trouble().or_else(|| frames_lost(status.lost_frames)),
         };
         Snapshot {
@@ -88,6 +89,39 @@ impl Plane for Cell {
         let frames =
             stream::unfold(tail, |mut tail| async move { tail.next().await.map(|rows| (rows, tail)) });
         Ok(frames.flat_map(stream::iter).boxed())
+    }
+
+    async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError> {
+        self.check_system(source).await
+    }
+
+    async fn compare(
+        &self,
+        route: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError> {
+        self.compare_route(route, order).await
+    }
+
+    fn schemas(&self) -> Vec<StreamVersions> {
+        let (log, all) = (self.log(), self.log().schema_versions());
+        let versions = |versions: &[towpath_log::SchemaVersion]| {
+            let known = versions.iter().filter_map(|version| {
+                Some(SchemaVersion {
+                    version: version.version,
+                    schema: log.schema(version.schema)?,
+                    first_offset: version.first,
+                    first_us: version.first_us,
+                })
+            });
+            known.collect()
+        };
+        let streams = all.iter().map(|(source, stream, found)| StreamVersions {
+            source,
+            stream: stream.clone(),
+            versions: versions(found),
+        });
+        streams.collect()
     }
 
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {
@@ -192,6 +226,14 @@ fn route_flow(plan: &RoutePlan, route: &RouteStatus, log: &LogStatus, dead_lette
         trouble: message.map(|message| Trouble { message, remedy: String::new(), since: None }),
         stopped: route.phase == Phase::Stopped,
         dead_letters,
+        held: route.held.as_ref().map(|hold| RouteHold {
+            source: hold.source,
+            stream: hold.stream.clone(),
+            version: hold.version,
+            schema: hold.schema,
+            taken: hold.taken,
+            reason: hold.reason.clone(),
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the bytes of messages to typed identities, and back.
 
 use bytes::Bytes;
-use towpath_record::{LaneId, RegionName, SchemaHash, SourceId};
+use towpath_record::{LaneId, RegionName, SchemaHash, SourceId, StreamName};
 
 use crate::link;
 
@@ -44,6 +44,14 @@ pub fn lane(source: &[u8], region: &str) -> Result<LaneId, FieldError> {
     let region =
         RegionName::new(region).map_err(|error| FieldError { field: "region", reason: error.to_string() })?;
     Ok(LaneId { source, region })
+}
+
+/// Reads a field as the name of a stream.
+///
+/// # Errors
+/// It is none.
+pub fn stream(name: &str) -> Result<StreamName, FieldError> {
+    StreamName::new(name).map_err(|error| FieldError { field: "stream", reason: error.to_string() })
 }
 
 /// An identity or a hash as a field.

@@ -21,9 +21,11 @@ envelopes! {
     AgentMessage, agent_message:
         Hello(Hello), OpenLane(OpenLane), CloseLane(CloseLane), Schema(Schema), Heartbeat(Heartbeat),
         RouteReady(RouteReady), RouteRefused(RouteRefused), RouteCredit(RouteCredit), Delivered(Delivered),
-        Rejected(Rejected), Observed(Observed), Renew(Renew), Goodbye(Goodbye);
+        Rejected(Rejected), Observed(Observed), Renew(Renew), Goodbye(Goodbye),
+        Answer(Answer);
     CellMessage, cell_message:
         Welcome(Welcome), LaneOpened(LaneOpened), LaneMarks(LaneMarks), LaneRefused(LaneRefused), Ack(Ack),
         Schema(Schema), Heartbeat(Heartbeat), Desired(Desired), BindRoute(BindRoute),
-        UnbindRoute(UnbindRoute), RejectionsStored(RejectionsStored), Renewed(Renewed), Goodbye(Goodbye);
+        UnbindRoute(UnbindRoute), RejectionsStored(RejectionsStored), Renewed(Renewed), Goodbye(Goodbye),
+        Question(Question), Dismiss(Dismiss);
 }

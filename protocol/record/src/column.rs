@@ -1,11 +1,13 @@
 //! The types a column may have. One closed list that every source maps into and every sink maps out of.
 
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// One column of a stream.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// The column's name, as the source spells it.
@@ -22,7 +24,7 @@ pub struct Column {
 }
 
 /// The type of a column's values.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
     /// True or false.
@@ -127,5 +129,39 @@ impl ColumnType {
             Self::Struct(columns) => columns,
             _ => &[],
         }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    /// As people write it: `int64`, `decimal(12, 2)`, `list of string`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Boolean => "boolean",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Uint8 => "uint8",
+            Self::Uint16 => "uint16",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Decimal { precision, scale } => return write!(f, "decimal({precision}, {scale})"),
+            Self::String => "string",
+            Self::Binary => "binary",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::LocalTimestamp => "local_timestamp",
+            Self::Timestamp => "timestamp",
+            Self::Interval => "interval",
+            Self::List(item) => return write!(f, "list of {}", item.column_type),
+            Self::Struct(columns) => {
+                let fields: Vec<_> =
+                    columns.iter().map(|c| format!("{}: {}", c.name, c.column_type)).collect();
+                return write!(f, "struct({})", fields.join(", "));
+            }
+        };
+        f.write_str(word)
     }
 }

@@ -9,13 +9,18 @@ pub mod id;
 pub mod limits;
 pub mod column;
 pub mod schema;
+pub mod compatibility;
+pub mod cast;
 pub mod unchanged;
+pub mod digest;
 pub mod position;
 pub mod frame;
 pub mod dead_letter;
 
 pub use amount::{AmountError, ByteSize, TimeSpan};
+pub use cast::{CastError, CastPlan, CastRows};
 pub use column::{Column, ColumnType};
+pub use compatibility::{Change, Compatibility};
 pub use frame::{DecodeError, FrameDraft, FrameError, FrameHeader, FrameKind, SealError, SealedFrame};
 pub use id::{
     AgentId, LaneId, LogId, NameError, RegionName, ResourceName, RouteId, SinkId, SiteId, SourceId,

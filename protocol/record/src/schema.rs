@@ -74,9 +74,32 @@ impl Op {
     }
 }
 
-/// BLAKE3-256 of a schema's canonical form.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// BLAKE3-256 of a schema's canonical form. As text it is hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SchemaHash(pub [u8; 32]);
+
+/// A text that is no schema hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no schema hash, which is 64 hexadecimal digits")]
+pub struct SchemaHashError(String);
+
+impl TryFrom<String> for SchemaHash {
+    type Error = SchemaHashError;
+
+    fn try_from(text: String) -> Result<Self, SchemaHashError> {
+        match blake3::Hash::from_hex(&text) {
+            Ok(hash) => Ok(Self(*hash.as_bytes())),
+            Err(_) => Err(SchemaHashError(text)),
+        }
+    }
+}
+
+impl From<SchemaHash> for String {
+    fn from(hash: SchemaHash) -> Self {
+        hash.to_string()
+    }
+}
 
 impl fmt::Display for SchemaHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -293,6 +316,8 @@ mod tests {
         let back = StreamSchema::from_canonical(schema.canonical()).unwrap();
         assert_eq!(back.hash(), schema.hash());
         assert_eq!(back.arrow(), schema.arrow());
+        assert_eq!(SchemaHash::try_from(schema.hash().to_string()), Ok(schema.hash()));
+        assert!(SchemaHash::try_from("no hash".to_owned()).is_err());
         assert_eq!(back.arrow().field(0).name(), OP_COLUMN);
     }
 

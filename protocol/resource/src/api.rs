@@ -6,14 +6,22 @@ pub mod apply;
 pub mod token;
 pub mod fleet;
 pub mod route;
+pub mod compare;
+pub mod check;
 pub mod stream;
+pub mod schema;
 pub mod letter;
 
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
+pub use check::{Finding, SourceCheck, Verdict};
+pub use compare::{CompareLine, CompareOrder, DifferenceKind, RowDifference, StreamSums, StreamVerdict};
 pub use fleet::{AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
+pub use schema::{
+    AcceptOrder, SchemaAccepted, SchemaDescription, SchemaDiff, SchemaHold, StreamSchemas, VersionStatus,
+};
 pub use stream::{StreamRecord, StreamStatus};
 pub use token::{CreatedToken, TokenOrder, TokenState, TokenStatus};
 

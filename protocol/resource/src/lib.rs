@@ -37,7 +37,7 @@ pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
 pub use resource::{AnyResource, Resource};
-pub use route::{Breaker, OnReject, Retry, RouteSpec, StartFrom, StartFromError};
+pub use route::{Breaker, OnBreaking, OnReject, Retry, RouteSpec, SchemaRule, StartFrom, StartFromError};
 pub use sink::SinkSpec;
 pub use site::SiteSpec;
 pub use source::{Capture, ReleaseWhen, SourceSpec};

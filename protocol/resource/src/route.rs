@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath_record::{LogOffset, ResourceName, RouteId, StreamName, TimeSpan};
+use towpath_record::{Compatibility, LogOffset, ResourceName, RouteId, StreamName, TimeSpan};
 
 use crate::fault::Faults;
 use crate::kind::Kind;
@@ -34,6 +34,9 @@ pub struct RouteSpec {
     /// What happens to a row that the sink refuses for good. Default: `dead_letter`.
     #[serde(default)]
     pub on_reject: OnReject,
+    /// What happens when a stream's schema changes.
+    #[serde(default)]
+    pub schema: SchemaRule,
     /// How soon a failed delivery is tried again.
     #[serde(default)]
     pub retry: Retry,
@@ -69,6 +72,44 @@ pub enum OnReject {
     DeadLetter,
     /// Delivery stops before the row until an admin acts.
     Stop,
+}
+
+/// What happens when a stream's schema changes. The first version that the route meets is taken as it is; each later
+/// one is held against the newest that was taken.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchemaRule {
+    /// How much a new version may differ before it breaks: `none` (in any way), `backward` (it reads rows of the
+    /// version before), `forward` (the version before reads its rows) or `full` (both). Default: `backward`.
+    pub compatibility: Compatibility,
+    /// What happens when a new version breaks. Default: `new_version`.
+    pub on_breaking: OnBreaking,
+}
+
+/// What happens when a new version of a schema breaks the compatibility that the route demands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBreaking {
+    /// Delivery goes on with it, and the sink follows as it can.
+    #[default]
+    NewVersion,
+    /// Delivery stops before its first frame until an admin accepts it with `towpath schema accept`, or changes the
+    /// rule.
+    Pause,
+    /// Its rows are cast to the version that was taken last. A row with a value that does not fit becomes a dead letter
+    /// with the reason. Where the key has changed, delivery stops as with `pause`.
+    Coerce,
+}
+
+impl OnBreaking {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewVersion => "new_version",
+            Self::Pause => "pause",
+            Self::Coerce => "coerce",
+        }
+    }
 }
 
 /// How soon a failed delivery is tried again. The pause doubles from `first` up to `max`.

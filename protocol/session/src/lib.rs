@@ -34,9 +34,9 @@ pub mod agent;
 pub mod cell;
 pub mod model;
 
-pub use agent::{AgentConfig, AgentEvent, AgentSession, AgentTransmit, LaneGrant, RouteBinding};
+pub use agent::{AgentConfig, AgentEvent, AgentSession, AgentTransmit, Cast, LaneGrant, RouteBinding};
 pub use backoff::{Backoff, BackoffConfig};
-pub use cell::{CellConfig, CellEvent, CellSession, CellTransmit, LaneOpening, Rejections};
+pub use cell::{CastOrder, CellConfig, CellEvent, CellSession, CellTransmit, LaneOpening, Rejections};
 pub use chain::{Chain, Inconsistency, ORIGIN};
 pub use closing::{Closed, Party, Retry};
 pub use frame::Frame;

@@ -29,6 +29,9 @@ pub const MAX_LANES: usize = 1_000;
 /// Most bound routes of one session.
 pub const MAX_ROUTES: usize = 1_000;
 
+/// Most casts of one bound route. All of them fit into one message.
+pub const MAX_CASTS: usize = 1_000;
+
 /// Most schemas that one side may say on one connection.
 pub const MAX_SCHEMAS: usize = 4_096;
 
@@ -63,6 +66,12 @@ pub const MARKS_CHUNK_BYTES: usize = 1 << 20;
 
 /// Most bytes of rejected rows in one message.
 pub const REJECTIONS_CHUNK_BYTES: usize = 1 << 20;
+
+/// Most questions that a cell may have asked an agent and not been answered.
+pub const MAX_QUESTIONS: usize = 16;
+
+/// Largest answer to one question, all parts together, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Longest reason or remedy in a message, in bytes. Longer ones are cut.
 pub const MAX_REASON_BYTES: usize = 4 << 10;

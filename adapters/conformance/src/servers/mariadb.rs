@@ -136,12 +136,12 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Creates the system's tables and the superuser.
+/// Creates the system's tables and the superuser. Servers that begin at the same time mistake each other's temporary
+/// files for their own, so each has a folder for them.
 fn install(folder: &Path) -> anyhow::Result<()> {
     let data = folder.join("data");
     let installed = USER
         .command(&program("mariadb-install-db")?)
-        // Servers side by side would take each other's temporary files for their own.
         .env("TMPDIR", folder)
         .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
         .arg(format!("--datadir={}", data.display()))

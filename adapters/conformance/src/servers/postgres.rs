@@ -24,6 +24,7 @@ pub struct PostgresServer {
     process: Child,
     folder: TempDir,
     port: u16,
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
@@ -60,16 +61,24 @@ impl PostgresServer {
             .output()
             .context("initdb does not run")?;
         ensure!(initdb.status.success(), "initdb failed: {}", String::from_utf8_lossy(&initdb.stderr));
+        let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
         // Another process may take the port between here and the server's start; then another is tried.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let mut process = run(&programs, folder.path(), &data, port, settings)?;
+            let mut process = run(&programs, folder.path(), &data, port, &settings)?;
             if answers(&mut process, &programs, folder.path(), port)? {
-                return Ok(Self { process, folder, port });
+                return Ok(Self { process, folder, port, settings });
             }
         }
-        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-        bail!("PostgreSQL does not start: {log}");
+        bail!("PostgreSQL does not start: {}", log_of(folder.path()));
+    }
+
+    /// One of the programs that come with the server, such as `pg_recvlogical`.
+    ///
+    /// # Errors
+    /// No server is installed.
+    pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+        Ok(programs()?.join(name))
     }
 
     /// The port on 127.0.0.1.
@@ -85,6 +94,33 @@ impl PostgresServer {
     /// The folder of the cluster's files.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Ends the server as a crash of its process would: at once and without a word.
+    ///
+    /// # Errors
+    /// The process cannot be ended.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill().context("the server cannot be killed")?;
+        self.process.wait().map(drop).context("the server does not end")
+    }
+
+    /// Starts the server again, on the same port and files, after [`PostgresServer::kill`].
+    ///
+    /// # Errors
+    /// It does not start; the error quotes its log.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let (programs, folder, data) = (programs()?, self.folder.path(), self.data_folder());
+        // The processes of its connections outlive a killed server for a moment, and it does not start beside them.
+        let give_up = Instant::now() + STARTS_WITHIN;
+        while Instant::now() < give_up {
+            self.process = run(&programs, folder, &data, self.port, &self.settings)?;
+            if answers(&mut self.process, &programs, folder, self.port)? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("PostgreSQL does not start again: {}", log_of(folder));
     }
 }
 
@@ -110,16 +146,21 @@ fn programs() -> anyhow::Result<PathBuf> {
     )
 }
 
-fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(folder.join("log"))?;
+fn run(programs: &Path, folder: &Path, data: &Path, port: u16, settings: &[String]) -> anyhow::Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
     let mut server = USER.command(&programs.join("postgres"));
     server.arg("-D").arg(data).arg("-p").arg(port.to_string()).arg("-k").arg(folder);
     let always = ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off"];
-    for setting in always.iter().chain(settings) {
+    for setting in always.into_iter().chain(settings.iter().map(String::as_str)) {
         server.args(["-c", setting]);
     }
-    let server = server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+    // Some settings name files from the server's own folder on, others from where it was started; so these are the same.
+    let server = server.current_dir(data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
     server.context("the PostgreSQL server does not run")
+}
+
+fn log_of(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
 /// Waits until the server answers; false when it ended instead.

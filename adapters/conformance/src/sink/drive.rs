@@ -5,7 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{
+    ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt8Array,
+};
 use bytes::Bytes;
 use fastrand::Rng;
 use towpath_adapter_api::{
@@ -81,6 +86,14 @@ pub(crate) fn delivery(
     })
 }
 
+/// The same delivery with the times of its changes, in microseconds.
+pub(crate) fn at_times(delivery: Delivery, times: Vec<i64>) -> anyhow::Result<Delivery> {
+    let mut columns = delivery.batch.columns().to_vec();
+    columns[1] = Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"));
+    let batch = RecordBatch::try_new(delivery.batch.schema(), columns)?;
+    Ok(Delivery { batch, ..delivery })
+}
+
 /// A delivery of new rows whose first column counts up from `offset * 1_000_000` and whose others are random.
 pub(crate) fn random_delivery(
     rng: &mut Rng,
@@ -94,6 +107,25 @@ pub(crate) fn random_delivery(
     let rest = schema.columns()[1..].iter().map(|c| column::random(rng, c, rows));
     let columns = std::iter::once(ids).chain(rest).collect();
     delivery(offset, stream, schema, &vec![Op::Create; rows], columns)
+}
+
+/// The delivery with nulls in place of floats that targets of this kind do not have.
+pub(crate) fn as_held(bench: Bench<'_>, delivery: Delivery) -> anyhow::Result<Delivery> {
+    if bench.subject.has_every_float() {
+        return Ok(delivery);
+    }
+    let finite = |array: &ArrayRef| -> ArrayRef {
+        if let Some(floats) = array.as_primitive_opt::<Float32Type>() {
+            return Arc::new(floats.iter().map(|v| v.filter(|v| v.is_finite())).collect::<Float32Array>());
+        }
+        if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
+            return Arc::new(floats.iter().map(|v| v.filter(|v| v.is_finite())).collect::<Float64Array>());
+        }
+        array.clone()
+    };
+    let columns = delivery.batch.columns().iter().map(finite).collect();
+    let batch = RecordBatch::try_new(delivery.batch.schema(), columns)?;
+    Ok(Delivery { batch, ..delivery })
 }
 
 /// Opens a sink for a route and returns it with the offset that its checkpoint covers.
@@ -110,6 +142,26 @@ pub(crate) async fn open(
         }
     }
     bail!("the sink did not open in {ATTEMPTS} attempts");
+}
+
+/// Delivers everything on one route in one life.
+///
+/// # Errors
+/// The sink fails or refuses a row.
+pub(crate) async fn deliver_to(
+    bench: Bench<'_>,
+    target: &dyn SinkTarget,
+    route: &RouteKey,
+    deliveries: &[Delivery],
+) -> anyhow::Result<()> {
+    let (mut sink, _) = open(bench, target, route).await?;
+    for delivery in deliveries {
+        let refused = sink.apply(delivery).await?;
+        ensure!(refused.is_empty(), "rows were refused: {refused:?}");
+    }
+    let last = deliveries.last().map_or(0, |d| d.offset.0);
+    sink.commit(&checkpoint(last), CommitReason::Closing).await?;
+    Ok(())
 }
 
 /// Delivers everything on one route and closes it; dies as `cut` says and goes on. Returns the rows that were

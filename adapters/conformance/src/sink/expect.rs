@@ -59,6 +59,6 @@ pub(crate) async fn holds(
     Ok(())
 }
 
-fn ops(batch: &RecordBatch) -> impl Iterator<Item = Option<Op>> {
+pub(crate) fn ops(batch: &RecordBatch) -> impl Iterator<Item = Option<Op>> {
     batch.column(0).as_primitive::<UInt8Type>().values().iter().map(|code| Op::from_code(*code))
 }

@@ -9,7 +9,7 @@ use towpath_record::{Column, ColumnType, Op};
 
 use crate::cell;
 use crate::column;
-use crate::sink::drive::{Cut, deliver, delivery, random_delivery, schema, stream};
+use crate::sink::drive::{Cut, as_held, deliver, delivery, random_delivery, schema, stream};
 use crate::sink::{Bench, expect};
 
 pub(super) async fn every_type_and_extreme_survives(bench: Bench<'_>) -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ pub(super) async fn every_type_and_extreme_survives(bench: Bench<'_>) -> anyhow:
     columns.insert(0, Column::required("id", ColumnType::Int64));
     let schema = schema(columns, &[])?;
     let deliveries = (1..=3)
-        .map(|offset| random_delivery(&mut rng, offset, &stream, &schema, 300))
+        .map(|offset| as_held(bench, random_delivery(&mut rng, offset, &stream, &schema, 300)?))
         .collect::<Result<Vec<_>, _>>()?;
     let refused = deliver(bench, &*target, &deliveries, 2, Cut::Never).await?;
     ensure!(refused.is_empty(), "rows {refused:?} were refused");
@@ -86,6 +86,8 @@ pub(super) async fn columns_may_come_and_go(bench: Bench<'_>) -> anyhow::Result<
         random_delivery(&mut rng, 3, &stream, &narrower, 5)?,
         random_delivery(&mut rng, 4, &stream, &before, 5)?,
     ];
+    let deliveries = deliveries.map(|delivery| as_held(bench, delivery));
+    let deliveries = deliveries.into_iter().collect::<Result<Vec<_>, _>>()?;
     deliver(bench, &*target, &deliveries, 2, Cut::Never).await?;
     // Seen in the widest schema; what a delivery did not have is null.
     let mut expected = cell::rows(&deliveries[0].batch)?;

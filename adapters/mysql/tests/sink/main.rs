@@ -45,6 +45,10 @@ impl SinkSubject for Databases {
         connect(&self.server, "towpath").await?.query_drop(format!("CREATE DATABASE {name}")).await?;
         Ok(Box::new(Database { server: self.server.clone(), name }))
     }
+
+    fn has_every_float(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait]

@@ -1,8 +1,6 @@
 //! The connection is protected as the configuration says.
 
-use std::sync::Once;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use towpath_adapter_api::{AdapterError, RouteKey};
 use towpath_adapter_conformance::servers::MariaDbServer;
@@ -21,18 +19,13 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 /// A certificate for a name, and its key.
 fn certificate(name: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> (String, String) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    // OpenSSL takes a certificate that is named as its authority for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, name);
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
-/// What the agent does at its start.
-fn install_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap());
-}
-
 async fn open(url: String, tls: Value) -> Result<(), AdapterError> {
-    install_provider();
     let route = RouteKey { route: RouteId::from_bytes([1; 16]), replay: 0 };
     (factory().build)(&json!({ "url": url, "tls": tls }))?.open(&route).await.map(drop)
 }

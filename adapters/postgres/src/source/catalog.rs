@@ -124,18 +124,67 @@ impl Catalog {
         let identity = identity.cast_unsigned();
         let key = self.key_order(oid).await?;
         let published: Option<Vec<String>> = row.get(6);
-        let sql = "SELECT attname::text, atttypid, atttypmod FROM pg_attribute \
-             WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum";
-        let columns = self.client.query(sql, &[&oid]).await.map_err(doing())?;
-        let columns = columns.iter().map(|row| {
-            let name: String = row.get(0);
-            let identifies = identity == IDENTITY_FULL || (identity != b'n' && key.names.contains(&name));
-            RelationColumn { name, identifies, type_oid: row.get(1), modifier: row.get(2) }
-        });
-        let columns =
-            columns.filter(|c| published.as_ref().is_none_or(|names| names.contains(&c.name))).collect();
+        let mut columns = self.columns(oid).await?;
+        columns.retain(|c| published.as_ref().is_none_or(|names| names.contains(&c.name)));
+        for RelationColumn { name, identifies, .. } in &mut columns {
+            *identifies = identity == IDENTITY_FULL || (identity != b'n' && key.names.contains(name));
+        }
         let relation = Relation { oid, schema: row.get(1), name: row.get(2), identity, columns };
         Ok(Some(Copied { relation, key, partitioned: row.get(4), file: row.get(5), filter: row.get(7) }))
+    }
+
+    /// The columns of a table, generated ones left out. None of them is said to be of the identity.
+    pub(crate) async fn columns(&self, table: u32) -> Result<Vec<RelationColumn>, PostgresError> {
+        const SQL: &str = "SELECT attname::text, atttypid, atttypmod FROM pg_attribute \
+             WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum";
+        let rows = self.client.query(SQL, &[&table]).await;
+        let rows = rows.map_err(PostgresError::server("list a table's columns"))?;
+        let column = |row: &tokio_postgres::Row| RelationColumn {
+            name: row.get(0),
+            identifies: false,
+            type_oid: row.get(1),
+            modifier: row.get(2),
+        };
+        Ok(rows.iter().map(column).collect())
+    }
+
+    /// Some columns of a table, in their order, as a key by which rows are looked for; those that it has.
+    pub(crate) async fn casts(&self, table: u32, names: &[String]) -> Result<KeyOrder, PostgresError> {
+        const SQL: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) \
+             FROM unnest($2::text[]) WITH ORDINALITY n (name, place) \
+             JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = n.name AND NOT a.attisdropped ORDER BY n.place";
+        let rows = self.client.query(SQL, &[&table, &names]).await;
+        Ok(key_order(&rows.map_err(PostgresError::server("look for a table's key"))?))
+    }
+
+    /// The condition that the source's publication sets for a table. Where the publication is named after the source,
+    /// those that look like one count; they must agree.
+    ///
+    /// # Errors
+    /// The server fails, or the publications disagree.
+    pub(crate) async fn filter(
+        &self,
+        config: &SourceConfig,
+        schema: &str,
+        table: &str,
+    ) -> Result<Option<String>, PostgresError> {
+        if self.version < PUBLISHES_COLUMNS {
+            return Ok(None);
+        }
+        const SQL: &str = "SELECT DISTINCT rowfilter FROM pg_publication_tables WHERE schemaname = $1 \
+             AND tablename = $2 AND CASE WHEN $3::text IS NULL THEN starts_with(pubname::text, 'towpath_') \
+             ELSE pubname = $3 END";
+        let publication = config.publication.as_ref().or(config.slot.as_ref());
+        let rows = self.client.query(SQL, &[&schema, &table, &publication]).await;
+        let rows = rows.map_err(PostgresError::server("look at the publication"))?;
+        if rows.len() > 1 {
+            let message = format!(
+                "several publications have table {schema}.{table}, with different conditions; name the source's in \
+                 `publication`"
+            );
+            return Err(PostgresError::unready(towpath_adapter_api::ErrorKind::Config, message));
+        }
+        Ok(rows.first().and_then(|row| row.get(0)))
     }
 
     /// The columns of the primary key, or of the index that is the replica identity, in the order of the index.
@@ -149,11 +198,7 @@ impl Catalog {
              WHERE c.oid = $1 AND k.place <= i.indnkeyatts \
              AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END ORDER BY k.place";
         let rows = self.client.query(SQL, &[&table]).await;
-        let rows = rows.map_err(PostgresError::server("look for a table's key"))?;
-        Ok(KeyOrder {
-            names: rows.iter().map(|row| row.get(0)).collect(),
-            casts: rows.iter().map(|row| row.get(1)).collect(),
-        })
+        Ok(key_order(&rows.map_err(PostgresError::server("look for a table's key"))?))
     }
 
     /// The stream of a table, as the server or the stream of changes describes it.
@@ -167,13 +212,17 @@ impl Catalog {
     ) -> Result<Table, PostgresError> {
         let mut kinds = Vec::with_capacity(relation.columns.len());
         for column in &relation.columns {
-            let facts = self.facts(column.type_oid).await?;
-            let modifier = facts.modifier.unwrap_or(column.modifier);
-            let kind = Kind::of(facts.base, modifier, self.numeric);
-            kinds.push(ColumnKind { kind, may_be_apart: facts.may_be_apart });
+            kinds.push(self.kind(column.type_oid, column.modifier).await?);
         }
         let key = self.key_order(relation.oid).await?;
         Table::new(relation, &kinds, &key.names, config)
+    }
+
+    /// What values of a type are read as.
+    pub(crate) async fn kind(&mut self, type_oid: u32, modifier: i32) -> Result<ColumnKind, PostgresError> {
+        let facts = self.facts(type_oid).await?;
+        let kind = Kind::of(facts.base, facts.modifier.unwrap_or(modifier), self.numeric);
+        Ok(ColumnKind { kind, may_be_apart: facts.may_be_apart })
     }
 
     /// What a type comes to under its domains. A type that is gone is read as text.
@@ -196,6 +245,14 @@ impl Catalog {
         }
         self.kinds.insert(type_oid, facts);
         Ok(facts)
+    }
+}
+
+/// Names and what SQL spells after a literal of each.
+fn key_order(rows: &[tokio_postgres::Row]) -> KeyOrder {
+    KeyOrder {
+        names: rows.iter().map(|row| row.get(0)).collect(),
+        casts: rows.iter().map(|row| row.get(1)).collect(),
     }
 }
 

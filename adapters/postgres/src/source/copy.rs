@@ -12,21 +12,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use towpath_adapter_api::ErrorKind;
 use towpath_record::Op;
 
-use super::catalog::{Catalog, Copied, KeyOrder};
+use super::catalog::{Catalog, Copied, KeyOrder, literal};
 use super::config::{SourceConfig, Wanted};
 use super::lsn::Lsn;
-use super::message::{Tuple, Value};
+use super::message::Tuple;
 use super::outbox::{Outbox, Row};
 use super::position::{Part, Run};
 use super::table::Table;
+use super::wire::{Line, Purpose, Wire, fields};
 use crate::error::PostgresError;
 use crate::table::quoted;
 
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How often one looks whether older transactions have ended, and how often one says so.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 const SAYS_EVERY: u32 = 200;
@@ -51,8 +52,8 @@ pub(crate) async fn run(
     if !outbox.position.has_room() {
         take_back(catalog, config, publication, &tables, outbox).await?;
     }
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    catalog.client.batch_execute(begin).await.map_err(PostgresError::server("begin the copy"))?;
+    catalog.client.batch_execute(BEGIN).await.map_err(PostgresError::server("begin the copy"))?;
+    let mut wire = see_the_same(catalog, config).await?;
     let at_us = begin_run(catalog, outbox).await?;
     for name in tables {
         let done = outbox.position.runs.last().and_then(|run| run.done.clone());
@@ -61,7 +62,7 @@ pub(crate) async fn run(
         }
         if let Some(copied) = catalog.copied(publication, &name).await? {
             let table = Arc::new(catalog.table(&copied.relation, config).await?);
-            copy_table(catalog, &copied, &table, at_us, outbox).await?;
+            copy_table(&mut wire, &copied, &table, at_us, outbox).await?;
         }
         outbox.flush().await.map_err(stopped)?;
         if let Some(run) = outbox.position.runs.last_mut() {
@@ -71,6 +72,17 @@ pub(crate) async fn run(
     catalog.client.batch_execute("COMMIT").await.map_err(PostgresError::server("end the copy"))?;
     outbox.position.copying = false;
     outbox.progress().await.map_err(stopped)
+}
+
+/// Opens the connection that rows come by, and lets it see what the session of the catalog sees.
+async fn see_the_same(catalog: &Catalog, config: &SourceConfig) -> Result<Wire, PostgresError> {
+    const DOING: &str = "begin the copy";
+    let snapshot = catalog.client.query_one("SELECT pg_export_snapshot()", &[]).await;
+    let snapshot: String = snapshot.map_err(PostgresError::server("export the snapshot"))?.get(0);
+    let mut wire = Wire::connect(&config.server(), Purpose::Rows).await?;
+    wire.execute(BEGIN, DOING).await?;
+    wire.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(&snapshot)), DOING).await?;
+    Ok(wire)
 }
 
 /// Waits until the transactions that run now have ended, as the making of a slot does. One that is in the log
@@ -112,7 +124,7 @@ async fn begin_run(catalog: &Catalog, outbox: &mut Outbox) -> Result<i64, Postgr
 }
 
 async fn copy_table(
-    catalog: &Catalog,
+    wire: &mut Wire,
     copied: &Copied,
     table: &Arc<Table>,
     at_us: i64,
@@ -139,15 +151,24 @@ async fn copy_table(
         None => None,
     };
     let sql = select(copied, table, after.as_deref());
-    let doing = || PostgresError::server(format!("copy table {}; it needs SELECT on the table", table.name));
-    let copy = catalog.client.copy_out(&format!("COPY ({sql}) TO STDOUT")).await.map_err(doing())?;
-    let mut copy = pin!(copy);
-    while let Some(line) = copy.try_next().await.map_err(doing())? {
-        let values = fields(&line);
-        let key = table.texts(&copied.key.names, &values).unwrap_or_default();
-        let row = Row { op: Op::Read, at_us, xid: None, values };
-        outbox.add(table, vec![row]).await.map_err(stopped)?;
-        outbox.copied_key = Some(key);
+    let doing = format!("copy table {}; it needs SELECT on the table", table.name);
+    let mut lines = wire.copy(&format!("COPY ({sql}) TO STDOUT"), &doing).await?;
+    while let Some(line) = lines.next().await? {
+        let key = match line {
+            Line::Whole(values) => {
+                let key = table.texts(&copied.key.names, &values).unwrap_or_default();
+                let row = Row { op: Op::Read, at_us, xid: None, values };
+                outbox.add(table, vec![row]).await.map_err(stopped)?;
+                Some(key)
+            }
+            Line::Cut(values, kept) => {
+                let key = table.texts(&copied.key.names, &values);
+                outbox.add_too_long(table, &kept).await.map_err(stopped)?;
+                key
+            }
+        };
+        // A row that was cut before its key leaves the key where it was: a later run tells of it again.
+        outbox.copied_key = key.or(outbox.copied_key.take());
         if let Some(run) = outbox.position.runs.last_mut()
             && run.part.as_ref().is_none_or(|part| part.table != table.name)
         {
@@ -227,61 +248,6 @@ pub(crate) async fn look_up(
     }
 }
 
-/// The values of a line of `COPY` in its text form: fields between tabs, `\N` for null, and a backslash before
-/// what would be mistaken.
-fn fields(line: &Bytes) -> Tuple {
-    let line = line.slice(..line.len() - usize::from(line.ends_with(b"\n")));
-    let mut values = Vec::new();
-    let mut start = 0;
-    loop {
-        let end = memchr::memchr(b'\t', &line[start..]).map_or(line.len(), |tab| start + tab);
-        let field = line.slice(start..end);
-        values.push(match &*field {
-            b"\\N" => Value::Null,
-            plain if memchr::memchr(b'\\', plain).is_none() => Value::Text(field),
-            escaped => Value::Text(unescaped(escaped)),
-        });
-        if end == line.len() {
-            return values;
-        }
-        start = end + 1;
-    }
-}
-
-fn unescaped(field: &[u8]) -> Bytes {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut bytes = field.iter();
-    while let Some(byte) = bytes.next() {
-        plain.push(match (byte, byte == &b'\\') {
-            (byte, false) => *byte,
-            (_, true) => match bytes.next() {
-                Some(b'b') => 8,
-                Some(b'f') => 12,
-                Some(b'n') => b'\n',
-                Some(b'r') => b'\r',
-                Some(b't') => b'\t',
-                Some(b'v') => 11,
-                Some(other) => *other,
-                None => b'\\',
-            },
-        });
-    }
-    plain.into()
-}
-
 pub(crate) fn stopped(stopped: towpath_adapter_api::Stopped) -> PostgresError {
     PostgresError::Config(stopped.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_taken_apart_as_it_was_put_together() {
-        let text = |text: &'static [u8]| Value::Text(Bytes::from_static(text));
-        let line = Bytes::from_static(b"1\t\\N\t\ta\\tb\\\\N\\n\xc3\xa4\n");
-        assert_eq!(fields(&line), [text(b"1"), Value::Null, text(b""), text("a\tb\\N\nä".as_bytes())]);
-        assert_eq!(fields(&Bytes::from_static(b"\n")), [text(b"")]);
-    }
 }

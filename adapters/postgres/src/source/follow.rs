@@ -13,7 +13,7 @@ use super::copy::{self, stopped};
 use super::message::{self, Commit, Message, Old, Relation, Tuple, Value};
 use super::outbox::{Outbox, Row};
 use super::spill::Spill;
-use super::table::{Misfit, Table, filled};
+use super::table::{Table, filled};
 use super::wire::{Changes, Event, Feedback};
 use crate::error::PostgresError;
 
@@ -334,10 +334,7 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         if let Some(table) = self.table(table)? {
-            let reason =
-                "the row is far longer than a record may be; only its first bytes were kept".to_owned();
-            let misfit = Misfit { column: None, reason };
-            self.outbox.add_letter(&table, misfit, body).await.map_err(stopped)?;
+            self.outbox.add_too_long(&table, body).await.map_err(stopped)?;
         }
         self.counted();
         Ok(())

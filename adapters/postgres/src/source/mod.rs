@@ -9,6 +9,9 @@ mod snapshot;
 mod position;
 mod catalog;
 mod ready;
+mod check;
+mod print;
+mod reader;
 mod copy;
 mod copied;
 mod wire;
@@ -40,14 +43,19 @@ use lsn::Lsn;
 use outbox::Outbox;
 use position::SourcePosition;
 use ready::Names;
-use wire::{Feedback, Wire};
+use wire::{Feedback, Purpose, Wire};
 
 /// The server is told at least this often that we live; it gives up on who is silent for a minute, by default.
 const FEEDBACK_EVERY: Duration = Duration::from_secs(5);
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build, check: None, reader: None }
+    SourceFactory {
+        config_schema,
+        build,
+        check: Some(|_, config| check::check(config)),
+        reader: Some(reader::make),
+    }
 }
 
 fn config_schema() -> Value {
@@ -142,7 +150,8 @@ async fn follow(
         "START_REPLICATION SLOT \"{}\" LOGICAL {place} (proto_version {version}, publication_names '{publication}')",
         names.slot
     );
-    let (changes, feedback) = Wire::connect(&config.server()).await?.start(&command).await?;
+    let (changes, feedback) =
+        Wire::connect(&config.server(), Purpose::Replication).await?.start(&command).await?;
     feedback.has_read(place.0);
     feedback.has_released(begins.0);
     let copied = CopiedAlready::new(&outbox.position.runs);

@@ -141,16 +141,17 @@ impl Outbox {
         self.add_letter(table, misfit, &raw).await
     }
 
-    /// Takes in a change that has no place in its stream.
+    /// Takes in a row that was too long to be kept whole.
     ///
     /// # Errors
     /// The source is to stop.
-    pub(crate) async fn add_letter(
-        &mut self,
-        table: &Table,
-        misfit: Misfit,
-        raw: &[u8],
-    ) -> Result<(), Stopped> {
+    pub(crate) async fn add_too_long(&mut self, table: &Table, kept: &[u8]) -> Result<(), Stopped> {
+        let reason = "the row is far longer than a record may be; only its first bytes were kept".to_owned();
+        self.add_letter(table, Misfit { column: None, reason }, kept).await
+    }
+
+    /// Takes in a change that has no place in its stream.
+    async fn add_letter(&mut self, table: &Table, misfit: Misfit, raw: &[u8]) -> Result<(), Stopped> {
         let (raw, raw_truncated) = DeadLetter::clip(raw);
         let Misfit { column, reason } = misfit;
         let resource = format!("table {}", table.name);

@@ -1,14 +1,17 @@
-//! A connection in replication mode, which the driver does not offer: PostgreSQL's protocol 3.0 as far as one
-//! needs it to log in and to start the stream of changes.
+//! A connection that rows and changes come by: PostgreSQL's protocol 3.0 as far as one needs it to log in, to copy rows
+//! and to start the stream of changes. The driver offers no replication, and takes rows of any length into memory.
 //!
 //! ```text
 //! startup, authentication → ReadyForQuery → START_REPLICATION → CopyBoth: changes come, feedback goes
+//!                                         → COPY … TO STDOUT  → CopyOut: rows come → ReadyForQuery
 //! ```
 //!
 //! Source: PostgreSQL manual, "Frontend/Backend Protocol" and "Streaming Replication Protocol".
 
+mod frames;
 mod changes;
 mod feedback;
+mod lines;
 
 use std::io;
 use std::sync::Arc;
@@ -29,23 +32,36 @@ use crate::tls;
 
 pub(crate) use changes::{Changes, Event};
 pub(crate) use feedback::Feedback;
+pub(crate) use lines::{Line, fields};
+
+use frames::{Frame, Frames, is_strange};
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
 const DEFAULT_PORT: u16 = 5432;
 /// Longest message that is taken before the stream of changes begins.
 const MAX_GREETING_BYTES: usize = 1 << 20;
-/// The session prints values exactly and in one form, whatever the server's defaults are.
+/// The session prints values exactly and in one form, whatever the server's defaults are. A policy that would hide rows
+/// is an error and not a gap.
 const OPTIONS: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 \
-     -c bytea_output=hex -c search_path=";
+     -c bytea_output=hex -c search_path= -c row_security=off -c statement_timeout=0 \
+     -c idle_in_transaction_session_timeout=0";
 
 /// Both directions of a connection.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It gives changes.
+    Replication,
+    /// It gives rows, and needs no right to replicate.
+    Rows,
+}
+
 /// A connection that is logged in.
 pub(crate) struct Wire {
-    stream: Box<dyn Duplex>,
-    input: BytesMut,
+    frames: Frames<Box<dyn Duplex>>,
 }
 
 impl Wire {
@@ -53,7 +69,7 @@ impl Wire {
     ///
     /// # Errors
     /// No host answers, TLS cannot be set up, or the server refuses the login.
-    pub(crate) async fn connect(server: &Server) -> Result<Self, PostgresError> {
+    pub(crate) async fn connect(server: &Server, purpose: Purpose) -> Result<Self, PostgresError> {
         let config = server.connection()?;
         let mut failure = None;
         for (index, host) in config.get_hosts().iter().enumerate() {
@@ -61,10 +77,10 @@ impl Wire {
             let port = ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
             let opened = tokio::time::timeout(CONNECTS_WITHIN, open(server, &config, host, port)).await;
             let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-            match opened.map_err(|_| PostgresError::wire("connect for replication")(late())).flatten() {
+            match opened.map_err(|_| PostgresError::wire("connect")(late())).flatten() {
                 Ok(stream) => {
-                    let mut wire = Self { stream, input: BytesMut::new() };
-                    wire.log_in(&config).await?;
+                    let mut wire = Self { frames: Frames::new(stream, MAX_GREETING_BYTES) };
+                    wire.log_in(&config, purpose).await?;
                     return Ok(wire);
                 }
                 Err(error) => failure = Some(error),
@@ -73,13 +89,17 @@ impl Wire {
         Err(failure.expect("a configuration without a host is refused"))
     }
 
-    async fn log_in(&mut self, config: &tokio_postgres::Config) -> Result<(), PostgresError> {
-        const DOING: &str = "log in for replication";
+    async fn log_in(
+        &mut self,
+        config: &tokio_postgres::Config,
+        purpose: Purpose,
+    ) -> Result<(), PostgresError> {
+        const DOING: &str = "log in";
         let user = config.get_user().unwrap_or_default();
         let parameters = [
             ("user", user),
             ("database", config.get_dbname().unwrap_or(user)),
-            ("replication", "database"),
+            ("replication", if purpose == Purpose::Replication { "database" } else { "false" }),
             ("application_name", "towpath"),
             ("client_encoding", "UTF8"),
             ("options", OPTIONS),
@@ -89,7 +109,7 @@ impl Wire {
         self.send(&out, DOING).await?;
         let mut scram = None;
         loop {
-            let (tag, body) = self.answer(DOING).await?;
+            let Frame { tag, body, .. } = self.answer(DOING).await?;
             match tag {
                 b'R' => self.authenticate(config, &mut scram, body).await?,
                 b'Z' => return Ok(()),
@@ -105,7 +125,7 @@ impl Wire {
         scram: &mut Option<sasl::ScramSha256>,
         mut body: Bytes,
     ) -> Result<(), PostgresError> {
-        const DOING: &str = "log in for replication";
+        const DOING: &str = "log in";
         let failed = PostgresError::wire(DOING);
         let password = config.get_password().unwrap_or_default();
         let mut out = BytesMut::new();
@@ -141,48 +161,49 @@ impl Wire {
     /// The server refuses; the error carries its reason.
     pub(crate) async fn start(mut self, command: &str) -> Result<(Changes, Feedback), PostgresError> {
         const DOING: &str = "start replication";
+        self.query(command, DOING).await?;
+        while self.answer(DOING).await?.tag != b'W' {}
+        let mut output = None;
+        let frames = self.frames.map(|stream| -> Box<dyn AsyncRead + Send + Unpin> {
+            let (input, written) = tokio::io::split(stream);
+            output = Some(written);
+            Box::new(input)
+        });
+        let output = output.expect("it was split off just now");
+        Ok((Changes::new(frames), Feedback::new(Box::new(output))))
+    }
+
+    /// Runs a statement and passes over what it answers.
+    ///
+    /// # Errors
+    /// The server refuses; the error carries its reason.
+    pub(crate) async fn execute(&mut self, sql: &str, doing: &str) -> Result<(), PostgresError> {
+        self.query(sql, doing).await?;
+        while self.answer(doing).await?.tag != b'Z' {}
+        Ok(())
+    }
+
+    async fn query(&mut self, sql: &str, doing: &str) -> Result<(), PostgresError> {
         let mut out = BytesMut::new();
-        frontend::query(command, &mut out).map_err(PostgresError::wire(DOING))?;
-        self.send(&out, DOING).await?;
-        while self.answer(DOING).await?.0 != b'W' {}
-        let (input, output) = tokio::io::split(self.stream);
-        Ok((Changes::new(Box::new(input), self.input), Feedback::new(Box::new(output))))
+        frontend::query(sql, &mut out).map_err(PostgresError::wire(doing))?;
+        self.send(&out, doing).await
     }
 
     async fn send(&mut self, bytes: &[u8], doing: &str) -> Result<(), PostgresError> {
-        self.stream.write_all(bytes).await.map_err(PostgresError::wire(doing))?;
-        self.stream.flush().await.map_err(PostgresError::wire(doing))
+        let stream = self.frames.inner();
+        stream.write_all(bytes).await.map_err(PostgresError::wire(doing))?;
+        stream.flush().await.map_err(PostgresError::wire(doing))
     }
 
     /// The next message that is no notice; a refusal is an error.
-    async fn answer(&mut self, doing: &str) -> Result<(u8, Bytes), PostgresError> {
+    async fn answer(&mut self, doing: &str) -> Result<Frame, PostgresError> {
         loop {
-            let whole = self
-                .input
-                .get(1..5)
-                .map(|length| u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize + 1);
-            match whole {
-                Some(whole) if !(5..=MAX_GREETING_BYTES).contains(&whole) => {
-                    let strange =
-                        io::Error::new(io::ErrorKind::InvalidData, "the answer is not PostgreSQL's");
-                    return Err(PostgresError::wire(doing)(strange));
-                }
-                Some(whole) if self.input.len() >= whole => {
-                    let mut message = self.input.split_to(whole).freeze();
-                    let tag = message.get_u8();
-                    message.advance(4);
-                    match tag {
-                        b'E' => return Err(PostgresError::Refused(Refusal::read(doing, &message))),
-                        b'N' | b'S' | b'K' => {}
-                        _ => return Ok((tag, message)),
-                    }
-                }
-                _ => {
-                    let read = self.stream.read_buf(&mut self.input).await;
-                    if read.map_err(PostgresError::wire(doing))? == 0 {
-                        return Err(PostgresError::wire(doing)(io::ErrorKind::UnexpectedEof.into()));
-                    }
-                }
+            let frame = self.frames.next().await.map_err(PostgresError::wire(doing))?;
+            match frame.tag {
+                b'E' => return Err(PostgresError::Refused(Refusal::read(doing, &frame.body))),
+                b'N' | b'S' | b'K' => {}
+                _ if !frame.whole => return Err(is_strange(doing)),
+                _ => return Ok(frame),
             }
         }
     }
@@ -194,7 +215,7 @@ async fn open(
     host: &Host,
     port: u16,
 ) -> Result<Box<dyn Duplex>, PostgresError> {
-    let failed = || PostgresError::wire("connect for replication");
+    let failed = || PostgresError::wire("connect");
     let name = match host {
         Host::Tcp(name) => name,
         #[cfg(unix)]

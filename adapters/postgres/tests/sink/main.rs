@@ -4,6 +4,7 @@
 
 mod read;
 mod promises;
+mod modes;
 mod tls;
 
 use std::sync::Arc;

@@ -13,20 +13,20 @@ use towpath_record::{
 
 use crate::{connect, factory};
 
-const ROUTE: RouteKey = RouteKey { route: RouteId::from_bytes([1; 16]), replay: 0 };
+pub(crate) const ROUTE: RouteKey = RouteKey { route: RouteId::from_bytes([1; 16]), replay: 0 };
 
-fn sink(server: &PostgresServer, extra: &Value) -> Box<dyn Sink> {
+pub(crate) fn sink(server: &PostgresServer, extra: &Value) -> Box<dyn Sink> {
     let mut config = json!({ "url": server.url("postgres"), "tls": { "mode": "disable" } });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     (factory().build)(&config).unwrap()
 }
 
-fn checkpoint(number: u8) -> Checkpoint {
+pub(crate) fn checkpoint(number: u8) -> Checkpoint {
     Checkpoint(Bytes::from(vec![number]))
 }
 
 /// Rows of a stream with the columns `id`, its key if `keyed`, and `note`.
-fn rows(stream: &str, keyed: bool, rows: &[(Op, Option<i64>, &str)]) -> Delivery {
+pub(crate) fn rows(stream: &str, keyed: bool, rows: &[(Op, Option<i64>, &str)]) -> Delivery {
     let columns =
         vec![Column::nullable("id", ColumnType::Int64), Column::nullable("note", ColumnType::String)];
     let key = if keyed { vec!["id".to_owned()] } else { vec![] };
@@ -49,7 +49,7 @@ fn rows(stream: &str, keyed: bool, rows: &[(Op, Option<i64>, &str)]) -> Delivery
     }
 }
 
-async fn texts(server: &PostgresServer, sql: &str) -> Vec<String> {
+pub(crate) async fn texts(server: &PostgresServer, sql: &str) -> Vec<String> {
     let rows = connect(server).await.unwrap().query(sql, &[]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }

@@ -9,3 +9,5 @@ mod types;
 mod changes;
 mod random;
 mod ready;
+mod check;
+mod reader;

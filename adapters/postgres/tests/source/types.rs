@@ -62,7 +62,7 @@ const VALUES: &[(&str, &[&str])] = &[
 ];
 
 /// A table for each type, with the types and values that are there at the start; the values again as changes.
-fn scripts(skip: &dyn Fn(&str) -> bool) -> (String, String) {
+pub(crate) fn scripts(skip: &dyn Fn(&str) -> bool) -> (String, String) {
     let (mut tables, mut changes) = (TYPES.to_owned(), String::new());
     for (number, (name, values)) in VALUES.iter().enumerate().filter(|(_, (name, _))| !skip(name)) {
         tables.push_str(&format!("CREATE TABLE t{number} (id int PRIMARY KEY, v {name});"));

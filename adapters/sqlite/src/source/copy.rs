@@ -42,13 +42,26 @@ enum Part {
 impl Copier<'_> {
     /// Reads the piece that follows `after`, or the first one if that is empty.
     pub(super) fn read(&self, connection: &Connection, after: &[Value]) -> Result<Piece, SqliteError> {
+        let terms = self.table.walk.terms(self.table);
+        let condition = match after.len() {
+            0 => "true".to_owned(),
+            width => format!("({}) > ({})", terms.join(", "), parameters_from(1, width)),
+        };
+        let parameters: Vec<_> = after.iter().map(|value| value as &dyn ToSql).collect();
+        self.read_where(connection, &condition, &parameters)
+    }
+
+    /// Reads the first piece of the rows that meet a condition, in the order of the walk.
+    pub(super) fn read_where(
+        &self,
+        connection: &Connection,
+        condition: &str,
+        parameters: &[&dyn ToSql],
+    ) -> Result<Piece, SqliteError> {
         let failed = |e| (self.fault)(&format!("copy table {:?}", self.table.name), e);
         let width = self.table.walk.width();
-        let limit = i64::try_from(self.config.batch.rows).unwrap_or(i64::MAX);
-        let mut parameters: Vec<&dyn ToSql> = after.iter().map(|value| value as &dyn ToSql).collect();
-        parameters.push(&limit);
-        let mut statement = connection.prepare_cached(&self.statement(after.len())).map_err(failed)?;
-        let mut rows = statement.query(&*parameters).map_err(failed)?;
+        let mut statement = connection.prepare_cached(&self.statement(condition)).map_err(failed)?;
+        let mut rows = statement.query(parameters).map_err(failed)?;
         let mut parts = Parts { copier: self, done: Vec::new(), open: None, key: Vec::new() };
         let (mut count, mut bytes) = (0, 0);
         while bytes < self.config.batch.bytes.0
@@ -76,21 +89,17 @@ impl Copier<'_> {
     }
 
     /// The statement whose rows have the key of the walk, their size and the values.
-    fn statement(&self, after: usize) -> String {
+    fn statement(&self, condition: &str) -> String {
         let terms = self.table.walk.terms(self.table);
         let columns = self.table.columns.iter().map(|column| quoted(&column.name));
         let values: String = columns.clone().map(|name| format!(", {name}")).collect();
-        let condition = match after {
-            0 => String::new(),
-            width => format!(" WHERE ({}) > ({})", terms.join(", "), parameters_from(1, width)),
-        };
         format!(
-            "SELECT {}, {}{values} FROM {}{condition} ORDER BY {} LIMIT ?{}",
+            "SELECT {}, {}{values} FROM {} WHERE {condition} ORDER BY {} LIMIT {}",
             terms.join(", "),
             bytes_of(columns),
             quoted(&self.table.name),
             terms.join(", "),
-            after + 1,
+            self.config.batch.rows,
         )
     }
 }

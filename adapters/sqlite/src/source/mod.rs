@@ -16,6 +16,8 @@ mod emit;
 mod capture;
 mod polling;
 mod release;
+mod reader;
+mod check;
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub(crate) use table::UnfitTable;
 
 /// How databases are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory { config_schema, build, check: None, reader: None }
+    SourceFactory { config_schema, build, check: Some(check::check), reader: Some(reader::make) }
 }
 
 fn config_schema() -> Value {

@@ -67,6 +67,10 @@ impl Agent {
         merge(&mut self.config, settings);
     }
 
+    pub(crate) fn config(&self) -> Value {
+        self.config.clone()
+    }
+
     pub(crate) fn start(&self) -> Run {
         let source = (adapter().source.unwrap().build)(&self.config).unwrap();
         let (output, releases, driver) = SourceDriver::channels(1);

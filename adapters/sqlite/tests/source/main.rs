@@ -11,3 +11,4 @@ mod shape;
 mod polling;
 mod trouble;
 mod random;
+mod reader;

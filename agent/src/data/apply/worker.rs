@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 use towpath_adapter_api::{AdapterError, CommitReason, Delivery, Durability, Rejection, RouteKey, Sink};
 use towpath_record::{DecodeError, FrameKind, LogId, LogOffset};
 
+use super::casts::{CastFailure, Casts};
 use super::progress::{Progress, UnreadableCheckpoint};
 use crate::link::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
 
@@ -33,6 +34,14 @@ pub(crate) enum ApplyError {
         #[source]
         source: DecodeError,
     },
+    /// A frame's rows cannot be cast as the control plane wants.
+    #[error("the rows of frame {offset} of the region log cannot be cast")]
+    Cast {
+        /// Its place in the region's log.
+        offset: LogOffset,
+        #[source]
+        source: CastFailure,
+    },
     /// The link is gone.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
@@ -56,6 +65,7 @@ pub(crate) struct Worker<F> {
     /// The log that the frames come from.
     log: LogId,
     progress: Progress,
+    casts: Casts,
     pending: Applied,
     /// Bytes of frames that came after the last commit, whether they held rows for the sink or not.
     uncommitted_bytes: usize,
@@ -83,6 +93,7 @@ impl<F: FnMut(Applied)> Worker<F> {
             reporter,
             log: binding.log,
             progress,
+            casts: Casts::new(route.casts()),
             pending: Applied::default(),
             uncommitted_bytes: 0,
             transaction_open: false,
@@ -137,7 +148,7 @@ impl<F: FnMut(Applied)> Worker<F> {
                 batch,
                 captured_at_us: header.captured_at_us,
             };
-            let rejected = self.sink.apply(&delivery).await?;
+            let rejected = self.apply(&delivery).await?;
             self.reject(&delivery, &rejected).await?;
             self.pending.records += u64::from(header.rows) - rejected.len() as u64;
             self.pending.rejected += rejected.len() as u64;
@@ -149,6 +160,28 @@ impl<F: FnMut(Applied)> Worker<F> {
         self.quiet_since = Instant::now();
         self.reporter.taken(bytes);
         Ok(())
+    }
+
+    /// Applies rows, cast before if that is wanted. What does not fit is refused like what the sink refuses.
+    async fn apply(&mut self, delivery: &Delivery) -> Result<Vec<Rejection>, ApplyError> {
+        let cast = self.casts.cast(delivery);
+        let cast = cast.map_err(|source| ApplyError::Cast { offset: delivery.offset, source })?;
+        let Some((schema, cast)) = cast else { return Ok(self.sink.apply(delivery).await?) };
+        let misfits = cast.misfits.into_iter().map(|(row, reason)| Rejection { row, reason });
+        let mut rejected: Vec<_> = misfits.collect();
+        metrics::counter!("towpath_agent_cast_rows_total").increment(cast.rows.len() as u64);
+        metrics::counter!("towpath_agent_misfit_rows_total").increment(rejected.len() as u64);
+        if !cast.rows.is_empty() {
+            let fitting = Delivery { schema, batch: cast.batch, ..delivery.clone() };
+            let refused = self.sink.apply(&fitting).await?;
+            // The sink counts the rows that it was given; a dead letter counts those of the frame.
+            let in_frame = refused.into_iter().filter_map(|Rejection { row, reason }| {
+                cast.rows.get(row as usize).map(|row| Rejection { row: *row, reason })
+            });
+            rejected.extend(in_frame);
+            rejected.sort_by_key(|rejection| rejection.row);
+        }
+        Ok(rejected)
     }
 
     /// Dead letters are durable before the commit that passes their rows over.

@@ -184,7 +184,7 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
                 Order::Goodbye(code) => serving.machine.goodbye(now, code, "as the test wants", ""),
                 Order::BindRoute => {
                     let (route, sink) = (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]));
-                    serving.machine.bind_route(now, route, 0, sink, LOG);
+                    serving.machine.bind_route(now, route, 0, sink, LOG, &[]);
                 }
             },
             () = tokio::time::sleep_until(wake.unwrap_or(now).into()), if wake.is_some() => {
@@ -286,6 +286,7 @@ impl Serving {
             CellEvent::Closed(closed) => self.shared.content.lock().farewells.push(closed.code),
             CellEvent::LaneClosed { .. }
             | CellEvent::RouteRefused { .. }
+            | CellEvent::Answered { .. }
             | CellEvent::RenewalWanted { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Applying, deleting and replaying.
 
-use towpath_catalog::{DeleteError, Event, EventKind, Outcome};
+use towpath_catalog::{AcceptedSchema, DeleteError, Event, EventKind, Outcome};
+use towpath_record::{SchemaHash, StreamName};
 use towpath_resource::{Kind, SourceSpec, StartFrom};
 
 use crate::fixture::*;
@@ -140,6 +141,33 @@ fn a_replay_sends_a_route_back_and_is_forgotten_with_it() {
     );
     catalog.delete(Kind::Route, &name("orders"), &admin()).unwrap();
     assert_eq!(catalog.state().replay_count(id), 0);
+}
+
+#[test]
+fn an_accepted_schema_is_recorded_once_and_forgotten_with_its_route() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = furnished(&dir);
+    let id = catalog.state().routes[&name("orders")].id;
+    let accepted = AcceptedSchema {
+        source: catalog.state().sources[&name("erp")].id,
+        stream: StreamName::new("erp.orders").unwrap(),
+        version: 2,
+        schema: SchemaHash([7; 32]),
+    };
+    assert!(catalog.accept_schema("orders", &accepted, &admin()).unwrap());
+    let seq = catalog.state().seq;
+    assert!(!catalog.accept_schema("orders", &accepted, &admin()).unwrap());
+    assert_eq!(catalog.state().seq, seq, "nothing is recorded when nothing changes");
+    assert!(
+        catalog.accept_schema("order", &accepted, &admin()).unwrap_err().to_string().contains("`orders`")
+    );
+    let kept = catalog.state();
+    drop(catalog);
+    let catalog = open(&dir);
+    assert_eq!(catalog.state().accepted_schemas, kept.accepted_schemas);
+    assert!(catalog.state().accepted_schemas[&id].contains(&accepted));
+    catalog.delete(Kind::Route, &name("orders"), &admin()).unwrap();
+    assert!(catalog.state().accepted_schemas.is_empty());
 }
 
 #[test]

@@ -108,6 +108,14 @@ fn delivery(route: &RouteDescription, out: &mut dyn Write) -> std::io::Result<()
             ("next try", status.next_try_at.map(|at| at.to_string()).unwrap_or_default()),
             ("replays", if status.replay == 0 { String::new() } else { status.replay.to_string() }),
             ("dead letters", human::count(status.dead_letters)),
+            (
+                "stopped before",
+                status
+                    .held
+                    .as_ref()
+                    .map(|hold| format!("version {} of {}", hold.version, hold.stream))
+                    .unwrap_or_default(),
+            ),
             ("trouble", output::trouble(status.trouble.as_ref())),
         ],
         out,

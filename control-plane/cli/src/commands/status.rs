@@ -99,7 +99,11 @@ fn routes(status: &FleetStatus, out: &mut dyn Write) -> std::io::Result<()> {
         table.row([
             route.name.to_string(),
             route.sink.to_string(),
-            if route.paused { "paused".to_owned() } else { condition(route.condition).to_owned() },
+            match &route.held {
+                _ if route.paused => "paused".to_owned(),
+                Some(hold) => format!("stopped before version {} of {}", hold.version, hold.stream),
+                None => condition(route.condition).to_owned(),
+            },
             records,
             rate,
             behind,

@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::args::TailArgs;
 use crate::client::{self, Client};
 use crate::error::CliError;
+use crate::output;
 
 pub(super) async fn run(client: &Client, args: &TailArgs, out: &mut dyn Write) -> Result<(), CliError> {
     let order = client::TailArgs {
@@ -14,8 +15,7 @@ pub(super) async fn run(client: &Client, args: &TailArgs, out: &mut dyn Write) -
     };
     let mut records = client.tail(&args.stream, &order).await?;
     while let Some(record) = records.next().await? {
-        let line = serde_json::to_string(&record).map_err(std::io::Error::other)?;
-        writeln!(out, "{line}")?;
+        output::json_line(&record, out)?;
         // Whoever reads along sees a record when it comes, not when a buffer is full.
         out.flush()?;
     }

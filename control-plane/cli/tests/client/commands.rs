@@ -179,3 +179,86 @@ async fn a_login_is_kept_only_if_the_control_plane_answers_to_it() {
     assert!(run_with(&never, &args).await.is_err());
     assert!(!never.exists());
 }
+
+#[tokio::test]
+async fn a_source_that_cannot_work_is_told_with_the_words_that_mend_it_and_its_own_exit_code() {
+    let check = r#"{"source": "erp", "findings": [
+        {"subject": "version", "verdict": "good", "found": "15.6"},
+        {"subject": "wal_level", "verdict": "failed", "found": "it is replica",
+         "remedy": "ALTER SYSTEM SET wal_level = logical;"}]}"#;
+    let desk = Desk::with(&[("POST /v1/sources/erp/check", 200, check)]).await;
+    let context = desk.path("context.yaml");
+    let cli =
+        Cli::try_parse_from(["towpath", "source", "check", "erp", "--context", context.to_str().unwrap()]);
+    let mut out = Vec::new();
+    let failed = run(cli.unwrap(), &mut out).await.unwrap_err();
+    assert_eq!(failed.exit_code(), 3);
+    let said = String::from_utf8(out).unwrap();
+    assert!(
+        said.contains("FAILED") && said.contains("-- wal_level\nALTER SYSTEM SET wal_level = logical;"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_comparison_names_the_rows_that_differ_and_has_its_own_exit_code() {
+    let lines = concat!(
+        r#"{"summed": {"stream": "erp.orders", "source": "erp", "rows_at_source": 10, "rows_at_sink": 9, "parts": 16384, "parts_that_differ": 2}}"#,
+        "\n",
+        r#"{"differs": {"stream": "erp.orders", "key": "{\"id\":7}", "kind": "missing_at_sink"}}"#,
+        "\n",
+        r#"{"compared": {"stream": "erp.orders", "settled": 1, "differing": 1, "repaired": 0, "truncated": false}}"#,
+        "\n"
+    );
+    let desk = Desk::with(&[("POST /v1/routes/orders/compare", 200, lines)]).await;
+    let context = desk.path("context.yaml");
+    let cli = Cli::try_parse_from(["towpath", "compare", "orders", "--context", context.to_str().unwrap()]);
+    let mut out = Vec::new();
+    let failed = run(cli.unwrap(), &mut out).await.unwrap_err();
+    assert_eq!(failed.exit_code(), 3);
+    assert!(failed.to_string().contains("`--repair`"), "{failed}");
+    let said = String::from_utf8(out).unwrap();
+    assert!(said.contains(r#"{"id":7}  missing at the sink"#), "{said}");
+    assert!(said.contains("not equal, 1 were only on their way, 1 differ"), "{said}");
+}
+
+#[tokio::test]
+async fn schemas_are_listed_shown_compared_and_accepted() {
+    let changed = r#"[{"column": "n", "what": "was retyped from int32 to string", "backward": false, "forward": false}]"#;
+    let hash = "ab".repeat(32);
+    let version = format!(
+        r#"{{"version": 2, "schema": "{hash}", "first_offset": 20, "first_seen_at": "2026-01-31T12:00:00Z", "changes": {changed}}}"#
+    );
+    let list = format!(
+        r#"{{"items": [{{"stream": "erp.orders", "source": "erp", "versions": 2, "latest": {version}, "held_routes": ["crm"]}}]}}"#
+    );
+    let shown = format!(
+        r#"{{"stream": "erp.orders", "source": "erp", "version": 2, "key": ["id"], "history": [{version}],
+            "columns": [{{"name": "id", "type": "int64"}}, {{"name": "n", "type": {{"decimal": {{"precision": 12, "scale": 2}}}}, "nullable": true}}]}}"#
+    );
+    let diff = format!(
+        r#"{{"stream": "erp.orders", "from": 1, "to": 2, "backward": false, "forward": false, "changes": {changed}}}"#
+    );
+    let accepted = r#"{"route": "crm", "stream": "erp.orders", "version": 2, "is_new": true}"#;
+    let desk = Desk::with(&[
+        ("GET /v1/schemas", 200, &list),
+        ("GET /v1/schemas/erp.orders", 200, &shown),
+        ("GET /v1/schemas/erp.orders/diff?from=1&to=2&source=erp", 200, &diff),
+        ("POST /v1/routes/crm/accept", 200, accepted),
+    ])
+    .await;
+    let listed = desk.run(&["schema", "list"]).await.unwrap();
+    assert!(
+        listed.contains("column `n` was retyped from int32 to string") && listed.contains("crm"),
+        "{listed}"
+    );
+    let shown = desk.run(&["schema", "show", "erp.orders"]).await.unwrap();
+    for part in ["version 2", "decimal(12, 2)", "may be", "never", "abababababab"] {
+        assert!(shown.contains(part), "{part} is missing in\n{shown}");
+    }
+    let diff = desk.run(&["schema", "diff", "erp.orders", "1", "2", "--source", "erp"]).await.unwrap();
+    assert!(diff.contains("breaks") && diff.contains("from version 1 to 2: none"), "{diff}");
+    let said = desk.run(&["schema", "accept", "crm", "--version", "2"]).await.unwrap();
+    assert_eq!(said, "route crm goes on with version 2 of stream erp.orders\n");
+    assert_eq!(desk.server.asked().last().unwrap().body, r#"{"version":2}"#);
+}

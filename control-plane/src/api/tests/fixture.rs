@@ -13,10 +13,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
-use towpath_record::{AgentId, LogOffset, ResourceName};
-use towpath_resource::api::StreamRecord;
+use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
-use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, TailOrder};
+use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
 use crate::api::{ApiConfig, ApiState, router};
 use crate::control::ca::CaFingerprint;
 
@@ -26,6 +26,7 @@ pub(super) const TOKEN: &str = "tpa1.test";
 pub(super) struct FakePlane {
     pub(super) snapshot: Mutex<Snapshot>,
     pub(super) letters: Mutex<Vec<Letter>>,
+    pub(super) schemas: Mutex<Vec<StreamVersions>>,
     pub(super) unready: Mutex<Option<String>>,
 }
 
@@ -56,6 +57,29 @@ impl Plane for FakePlane {
         }
         let lost = PlaneError::Unavailable("frame 8 is lost".into());
         Ok(stream::iter((0..150).map(record).map(Ok).chain([Err(lost)])).boxed())
+    }
+
+    async fn check_source(&self, _: SourceId) -> Result<Vec<Finding>, PlaneError> {
+        let remedy = Some("ALTER SYSTEM SET wal_level = logical;".to_owned());
+        Ok(vec![Finding {
+            subject: "wal_level".into(),
+            verdict: Verdict::Failed,
+            found: "it is replica".into(),
+            remedy,
+        }])
+    }
+
+    async fn compare(
+        &self,
+        _: RouteId,
+        order: CompareOrder,
+    ) -> Result<BoxStream<'static, CompareLine>, PlaneError> {
+        let lines = [format!("limit {}", order.limit), "and so on".to_owned()];
+        Ok(stream::iter(lines.map(CompareLine::Error)).boxed())
+    }
+
+    fn schemas(&self) -> Vec<StreamVersions> {
+        self.schemas.lock().clone()
     }
 
     async fn letters(&self, order: LetterOrder) -> Result<Vec<Letter>, PlaneError> {

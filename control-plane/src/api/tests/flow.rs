@@ -223,3 +223,26 @@ async fn the_metrics_page_has_every_stage_and_each_metric_once() {
     let types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(types.len(), types.iter().collect::<BTreeSet<_>>().len());
 }
+
+#[tokio::test]
+async fn a_check_of_a_source_says_what_is_wrong_and_what_would_mend_it() {
+    let (fixture, _) = Fixture::furnished().await;
+    let check = fixture.post("/v1/sources/erp/check", "").await.json();
+    assert_eq!(check["source"], "erp");
+    assert_eq!(check["findings"][0]["verdict"], "failed");
+    assert_eq!(check["findings"][0]["remedy"], "ALTER SYSTEM SET wal_level = logical;");
+    let refused = fixture.post("/v1/sources/epr/check", "").await.problem(404);
+    assert!(refused.contains("did you mean `erp`?"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_comparison_is_told_line_by_line() {
+    let (fixture, _) = Fixture::furnished().await;
+    let answer = fixture.post("/v1/routes/orders/compare", "{}").await;
+    assert_eq!(answer.content_type, "application/x-ndjson");
+    assert_eq!(answer.text, "{\"error\":\"limit 1000\"}\n{\"error\":\"and so on\"}\n");
+    let refused = fixture.post("/v1/routes/orders/compare", r#"{"limit": 0}"#).await.problem(422);
+    assert!(refused.contains("at least 1"), "{refused}");
+    let refused = fixture.post("/v1/routes/orders/compare", r#"{"repare": true}"#).await.problem(422);
+    assert!(refused.contains("did you mean `repair`?"), "{refused}");
+}

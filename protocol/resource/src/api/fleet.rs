@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath_record::{LogOffset, RegionName, ResourceName};
 
+use super::schema::SchemaHold;
 use crate::observed::{Backlog, Condition, ObservedSpool, SinkGuarantee, Trouble};
 
 /// How the fleet goes.
@@ -149,6 +150,9 @@ pub struct LogStatus {
     pub logged: Flow,
     /// Frames that it has acknowledged and lost, as agents proved since it was opened.
     pub lost_frames: u64,
+    /// Versions of streams' schemas.
+    #[serde(default)]
+    pub schema_versions: u64,
 }
 
 /// How a route goes.
@@ -183,6 +187,9 @@ pub struct RouteStatus {
     pub next_try_at: Option<Timestamp>,
     /// Rows that the sink refused and that wait as dead letters.
     pub dead_letters: u64,
+    /// The version of a schema before which it stopped, until an admin accepts it or changes the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<SchemaHold>,
 }
 
 /// What a circuit breaker lets through.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use towpath_proto::link::{AgentMessage, GoodbyeCode, LaneFault};
-use towpath_record::{LaneId, Link, LogId, LogOffset, Mark, Position, RouteId, SchemaHash, SinkId};
+use towpath_proto::link::{AgentMessage, GoodbyeCode, LaneFault, question};
+use towpath_record::{
+    LaneId, Link, LogId, LogOffset, Mark, Position, RouteId, SchemaHash, SinkId, SourceId, StreamName,
+};
 
 use crate::chain::Inconsistency;
 use crate::closing::Closed;
@@ -72,6 +74,19 @@ pub struct RouteBinding {
     pub sink: SinkId,
     /// The log whose frames will come.
     pub log: LogId,
+}
+
+/// Frames of a source's stream in one schema are cast to another before the sink sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cast {
+    /// The source whose lane the frames are of.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The schema of the frames.
+    pub from: SchemaHash,
+    /// The schema of what the sink sees. It was said before.
+    pub to: SchemaHash,
 }
 
 /// Something for the owner.
@@ -144,7 +159,12 @@ pub enum AgentEvent<F> {
     },
     /// Take a route's frames to a sink. Answer with [`super::AgentSession::route_ready`] or
     /// [`super::AgentSession::route_refused`].
-    RouteBound(RouteBinding),
+    RouteBound {
+        /// What was bound to what.
+        binding: RouteBinding,
+        /// What is cast before the sink sees it.
+        casts: Vec<Cast>,
+    },
     /// No more frames of a route come.
     RouteUnbound {
         /// The binding that is over.
@@ -174,6 +194,18 @@ pub enum AgentEvent<F> {
         binding: u32,
         /// The offset.
         offset: LogOffset,
+    },
+    /// The cell asks for something beside the flow of frames. Answer with [`super::AgentSession::answer`].
+    Asked {
+        /// The question's number on this connection.
+        question: u32,
+        /// What is asked; none if this version does not know it.
+        kind: Option<question::Kind>,
+    },
+    /// Nobody waits for the answer to a question any more.
+    Dismissed {
+        /// The question.
+        question: u32,
     },
     /// A new certificate, leaf first, DER.
     Renewed {

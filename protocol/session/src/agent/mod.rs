@@ -7,6 +7,7 @@
 mod event;
 mod lane;
 mod lanes;
+mod questions;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -19,7 +20,7 @@ use towpath_proto::link::{
 };
 use towpath_record::{LaneId, SchemaHash};
 
-pub use event::{AgentEvent, AgentTransmit, LaneGrant, RouteBinding};
+pub use event::{AgentEvent, AgentTransmit, Cast, LaneGrant, RouteBinding};
 
 use crate::backoff::BackoffConfig;
 use crate::closing::Closed;
@@ -32,6 +33,7 @@ use crate::schemas::{Learned, Offers};
 use crate::timers::Timers;
 use crate::violation::Violation;
 use lane::Lane;
+use questions::Questions;
 use routes::Route;
 
 /// What an agent says of itself, and how it behaves.
@@ -113,6 +115,7 @@ pub struct AgentSession<F> {
     /// Bindings with something to report.
     reports: HashSet<u32>,
     learned: Learned,
+    questions: Questions,
     transmits: VecDeque<AgentTransmit<F>>,
     events: VecDeque<AgentEvent<F>>,
 }
@@ -144,6 +147,7 @@ impl<F: Frame> AgentSession<F> {
             last_binding: 0,
             reports: HashSet::new(),
             learned: Learned::default(),
+            questions: Questions::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -270,6 +274,8 @@ impl<F: Frame> AgentSession<F> {
             (_, Kind::BindRoute(bind)) => self.on_bind_route(&bind)?,
             (_, Kind::UnbindRoute(unbind)) => self.on_unbind_route(unbind)?,
             (_, Kind::RejectionsStored(stored)) => self.on_rejections_stored(stored)?,
+            (_, Kind::Question(question)) => self.on_question(question)?,
+            (_, Kind::Dismiss(dismissed)) => self.on_dismiss(&dismissed)?,
             (_, Kind::Renewed(renewed)) => self.events.push_back(if renewed.chain.is_empty() {
                 AgentEvent::RenewalRefused { reason: renewed.reason }
             } else {
@@ -330,6 +336,7 @@ impl<F: Frame> AgentSession<F> {
         self.openings.clear();
         self.fetch_queue.clear();
         self.routes.clear();
+        self.questions.clear();
         self.ahead_bytes = 0;
         self.transmits.retain(|transmit| matches!(transmit, AgentTransmit::Message(_)));
         let (code, reason) = (closed.code, closed.reason.clone());

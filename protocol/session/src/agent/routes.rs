@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use towpath_proto::ids;
 use towpath_proto::link::{
     BindRoute, Checkpoint, Delivered, Rejected, RejectedRow, RejectionsStored, RouteCredit, RouteReady,
     RouteRefused, Schema, UnbindRoute,
 };
-use towpath_record::{LaneId, Link, LogId, LogOffset, RouteId, SinkId};
+use towpath_proto::{ids, link};
+use towpath_record::{LaneId, Link, LogId, LogOffset, RouteId, SinkId, SourceId};
 
-use super::event::{AgentEvent, AgentTransmit, RouteBinding};
+use super::event::{AgentEvent, AgentTransmit, Cast, RouteBinding};
 use super::{AgentSession, AgentTimer};
 use crate::closing::shortened;
 use crate::frame::{Delivery, Frame};
 use crate::inlet::{Inlet, Next};
-use crate::limits::{MAX_ROUTES, REJECTIONS_CHUNK_BYTES, SCHEMA_HEARTBEATS};
+use crate::limits::{MAX_CASTS, MAX_ROUTES, REJECTIONS_CHUNK_BYTES, SCHEMA_HEARTBEATS};
 use crate::schemas::Known;
 use crate::violation::Violation;
 
@@ -126,12 +126,30 @@ impl<F: Frame> AgentSession<F> {
         if self.routes.len() >= MAX_ROUTES {
             return Err(Violation::TooMany { what: "routes", limit: MAX_ROUTES });
         }
+        if bind.casts.len() > MAX_CASTS {
+            return Err(Violation::TooMany { what: "casts of a route", limit: MAX_CASTS });
+        }
+        let casts = bind.casts.iter().map(|cast| self.read_cast(cast)).collect::<Result<_, _>>()?;
         self.last_binding = bind.binding;
         let last = LogOffset::default();
         let route = Route { log: binding.log, inlet: None, last, credit: 0, delivered: None };
         self.routes.insert(bind.binding, route);
-        self.events.push_back(AgentEvent::RouteBound(binding));
+        self.events.push_back(AgentEvent::RouteBound { binding, casts });
         Ok(())
+    }
+
+    fn read_cast(&self, cast: &link::Cast) -> Result<Cast, Violation> {
+        let field = |fault| Violation::Field { message: "BindRoute", fault };
+        let to = ids::schema_hash(&cast.to).map_err(field)?;
+        if self.learned.is_new(to) {
+            return Err(Violation::SchemaMissing(to));
+        }
+        Ok(Cast {
+            source: ids::id("source", &cast.source, SourceId::from_bytes).map_err(field)?,
+            stream: ids::stream(&cast.stream).map_err(field)?,
+            from: ids::schema_hash(&cast.from).map_err(field)?,
+            to,
+        })
     }
 
     pub(super) fn on_unbind_route(&mut self, unbind: UnbindRoute) -> Result<(), Violation> {

@@ -1,8 +1,8 @@
 //! What a cell's machine tells its owner and its transport.
 
 use bytes::Bytes;
-use towpath_proto::link::{CellMessage, GoodbyeCode, Hello};
-use towpath_record::{LaneId, Link, LogId, LogOffset, SchemaHash};
+use towpath_proto::link::{CellMessage, GoodbyeCode, Hello, answer};
+use towpath_record::{LaneId, Link, LogId, LogOffset, SchemaHash, SourceId, StreamName, StreamSchema};
 
 use crate::chain::Chain;
 use crate::closing::Closed;
@@ -52,6 +52,19 @@ pub struct LaneOpening {
     pub chain: Option<Chain>,
     /// Whether it needs every mark that the lane's frames ever carried.
     pub want_marks: bool,
+}
+
+/// Frames of a source's stream in one schema shall be cast to another before the sink sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CastOrder {
+    /// The source whose lane the frames are of.
+    pub source: SourceId,
+    /// The stream.
+    pub stream: StreamName,
+    /// The schema of the frames.
+    pub from: SchemaHash,
+    /// The schema of what the sink sees.
+    pub to: StreamSchema,
 }
 
 /// Rows of one frame that a sink refuses for good.
@@ -155,6 +168,15 @@ pub enum CellEvent<F> {
         generation: u64,
         /// The status, JSON.
         status: Bytes,
+    },
+    /// The agent answers a question.
+    Answered {
+        /// The question.
+        question: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// The answer, or a part of it; none if this version does not know it.
+        kind: Option<answer::Kind>,
     },
     /// Sign a new certificate. Answer with [`super::CellSession::renewed`].
     RenewalWanted {

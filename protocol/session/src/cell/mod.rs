@@ -6,6 +6,7 @@
 
 mod event;
 mod lanes;
+mod questions;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,7 +20,7 @@ use towpath_proto::link::{
 };
 use towpath_record::SchemaHash;
 
-pub use event::{CellEvent, CellTransmit, LaneOpening, Rejections};
+pub use event::{CastOrder, CellEvent, CellTransmit, LaneOpening, Rejections};
 pub use lanes::marks_chunk;
 
 use crate::closing::{Closed, shortened};
@@ -29,6 +30,7 @@ use crate::schemas::{Learned, Offers};
 use crate::timers::Timers;
 use crate::violation::Violation;
 use lanes::Lane;
+use questions::Questions;
 use routes::Route;
 
 /// How a cell behaves.
@@ -83,6 +85,7 @@ pub struct CellSession<F> {
     routes: BTreeMap<u32, Route<F>>,
     last_binding: u32,
     offers: Offers,
+    questions: Questions,
     transmits: VecDeque<CellTransmit<F>>,
     events: VecDeque<CellEvent<F>>,
 }
@@ -104,6 +107,7 @@ impl<F: Frame> CellSession<F> {
             routes: BTreeMap::new(),
             last_binding: 0,
             offers: Offers::default(),
+            questions: Questions::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -235,6 +239,7 @@ impl<F: Frame> CellSession<F> {
             (_, Kind::RouteCredit(credit)) => self.on_route_credit(now, &credit)?,
             (_, Kind::Delivered(delivered)) => self.on_delivered(&delivered)?,
             (_, Kind::Rejected(rejected)) => self.on_rejected(rejected)?,
+            (_, Kind::Answer(answer)) => self.on_answer(answer)?,
             (_, Kind::Observed(observed)) => {
                 let (generation, status) = (observed.generation, observed.status);
                 self.events.push_back(CellEvent::Observed { generation, status });
@@ -298,6 +303,7 @@ impl<F: Frame> CellSession<F> {
         self.lanes.clear();
         self.acks.clear();
         self.routes.clear();
+        self.questions.clear();
         self.transmits.retain(|transmit| matches!(transmit, CellTransmit::Message(_)));
         let (code, reason) = (closed.code, closed.reason.clone());
         self.transmits.push_back(CellTransmit::Close { code, reason });

@@ -5,16 +5,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use towpath_proto::ids;
 use towpath_proto::link::{
-    BindRoute, Delivered, GoodbyeCode, Rejected, RejectionsStored, RouteCredit, RouteReady, RouteRefused,
-    Schema, UnbindRoute,
+    BindRoute, Cast, Delivered, GoodbyeCode, Rejected, RejectionsStored, RouteCredit, RouteReady,
+    RouteRefused, Schema, UnbindRoute,
 };
 use towpath_record::{LogId, LogOffset, RouteId, SchemaHash, SinkId};
 
-use super::event::{CellEvent, CellTransmit, Rejections};
+use super::event::{CastOrder, CellEvent, CellTransmit, Rejections};
 use super::{CellSession, Phase};
 use crate::closing::shortened;
 use crate::frame::{Delivery, Frame};
-use crate::limits::MAX_ROUTES;
+use crate::limits::{MAX_CASTS, MAX_ROUTES};
 use crate::outlet::{Next, Outlet};
 use crate::violation::Violation;
 
@@ -24,7 +24,7 @@ pub(super) struct Route<F> {
 }
 
 impl<F: Frame> CellSession<F> {
-    /// Asks the agent to take a route's frames to a sink. Returns the binding's number; none when the session is
+    /// Asks the agent to take a route's frames to a sink, casting some before. Returns the binding's number; none when the session is
     /// not open or has as many routes as it may have.
     pub fn bind_route(
         &mut self,
@@ -33,17 +33,35 @@ impl<F: Frame> CellSession<F> {
         replay: u64,
         sink: SinkId,
         log: LogId,
+        casts: &[CastOrder],
     ) -> Option<u32> {
-        if self.phase != Phase::Open || self.routes.len() >= MAX_ROUTES {
+        if self.phase != Phase::Open || self.routes.len() >= MAX_ROUTES || casts.len() > MAX_CASTS {
             return None;
         }
+        let casts = casts.iter().map(|order| self.say_cast(now, order)).collect();
         self.last_binding += 1;
         let binding = self.last_binding;
         self.routes.insert(binding, Route { outlet: None });
         let [route, sink, log] =
             [route.as_bytes(), sink.as_bytes(), log.as_bytes()].map(|id| ids::to_bytes(id));
-        self.send(now, BindRoute { binding, route, replay, sink, log });
+        self.send(now, BindRoute { binding, route, replay, sink, log, casts });
         Some(binding)
+    }
+
+    /// Says the schema that is cast to, since no frame does, and returns the cast as it is said after it.
+    fn say_cast(&mut self, now: Instant, order: &CastOrder) -> Cast {
+        let hash = order.to.hash();
+        if !self.offers.is_said(hash) {
+            self.offers.say(hash);
+            let canonical = order.to.canonical().clone();
+            self.send(now, Schema { hash: ids::to_bytes(&hash.0), canonical });
+        }
+        Cast {
+            source: ids::to_bytes(order.source.as_bytes()),
+            stream: order.stream.as_str().to_owned(),
+            from: ids::to_bytes(&order.from.0),
+            to: ids::to_bytes(&hash.0),
+        }
     }
 
     /// The agent needs no more frames of a binding.

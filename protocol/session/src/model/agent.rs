@@ -325,8 +325,8 @@ impl World {
             }
             AgentEvent::SchemaWanted { hash } => self.in_ms(0..10, Action::SchemaFound { conn, hash }),
             AgentEvent::Acknowledged { lane, link } => self.lane_acknowledged(index, &lane, link),
-            AgentEvent::RouteBound(bound) => {
-                let binding = bound.binding;
+            AgentEvent::RouteBound { binding, .. } => {
+                let binding = binding.binding;
                 self.in_ms(0..100, Action::SinkReady { conn, binding });
             }
             AgentEvent::Delivery { binding, offset, frame } => {
@@ -348,6 +348,8 @@ impl World {
             | AgentEvent::RouteUnbound { .. }
             | AgentEvent::SchemaLearned { .. }
             | AgentEvent::RejectionsStored { .. }
+            | AgentEvent::Asked { .. }
+            | AgentEvent::Dismissed { .. }
             | AgentEvent::Renewed { .. }
             | AgentEvent::RenewalRefused { .. } => {}
         }

@@ -186,7 +186,7 @@ impl World {
                 let Some(session) = self.cell.sessions.get_mut(&conn) else { return };
                 session.welcome(now, 0);
                 let (route, sink) = (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]));
-                session.bind_route(now, route, 0, sink, LOG);
+                session.bind_route(now, route, 0, sink, LOG, &[]);
             }
             CellEvent::LaneRequested(asked) => {
                 if self.chance(5) {
@@ -216,6 +216,7 @@ impl World {
             | CellEvent::Delivered { .. }
             | CellEvent::Rejected(_)
             | CellEvent::Observed { .. }
+            | CellEvent::Answered { .. }
             | CellEvent::RenewalWanted { .. } => {}
         }
     }

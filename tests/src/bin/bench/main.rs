@@ -16,6 +16,7 @@ mod files;
 mod idle;
 mod link;
 mod sink;
+mod pg;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,14 @@ enum Bench {
     Link(Options),
     /// A4: the region log to SQLite, PostgreSQL and Parquet; beside their own importers.
     Sink(Options),
+    /// A5: a PostgreSQL table to the durable region log; beside `psql \copy` to nowhere.
+    PgSnapshot(pg::PgOptions),
+    /// A6: changes of PostgreSQL to the durable region log; beside the bare walsender and `pg_recvlogical`.
+    PgCdc(pg::PgOptions),
+    /// A7: from a commit in PostgreSQL to the commit in a PostgreSQL sink.
+    PgLatency(pg::PgOptions),
+    /// The agent's memory while it reads a large transaction and long values of PostgreSQL.
+    PgMemory(pg::PgOptions),
     /// Sends bytes over bare quinn; the yardstick of `link` runs it as a process of its own.
     #[command(hide = true)]
     QuinnSend(link::quinn::Send),
@@ -70,16 +79,20 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     towpath_tests::api::install_provider();
-    let (options, figures) = match Command::parse().bench {
-        Bench::Files(options) => (options.clone(), files::run(&options).await?),
-        Bench::Idle(options) => (options.clone(), idle::run(&options).await?),
-        Bench::Link(options) => (options.clone(), link::run(&options).await?),
-        Bench::Sink(options) => (options.clone(), sink::run(&options).await?),
+    let (docs, figures) = match Command::parse().bench {
+        Bench::Files(options) => (options.docs.clone(), files::run(&options).await?),
+        Bench::Idle(options) => (options.docs.clone(), idle::run(&options).await?),
+        Bench::Link(options) => (options.docs.clone(), link::run(&options).await?),
+        Bench::Sink(options) => (options.docs.clone(), sink::run(&options).await?),
+        Bench::PgSnapshot(options) => (options.docs.clone(), pg::snapshot::run(&options).await?),
+        Bench::PgCdc(options) => (options.docs.clone(), pg::cdc::run(&options).await?),
+        Bench::PgLatency(options) => (options.docs.clone(), pg::latency::run(&options).await?),
+        Bench::PgMemory(options) => (options.docs.clone(), pg::memory::run(&options).await?),
         Bench::QuinnSend(send) => return send.run().await,
         Bench::QuinnReceive(receive) => return receive.run().await,
     };
     println!("{figures}\n{}", serde_json::to_string_pretty(&figures)?);
-    if let Some(docs) = &options.docs {
+    if let Some(docs) = &docs {
         report::renew(docs, &figures)?;
     }
     Ok(())

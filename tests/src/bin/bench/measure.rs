@@ -90,8 +90,13 @@ impl Trial {
         self.rows as f64 / self.seconds
     }
 
+    /// What all its processes used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.processes.iter().map(|spent| spent.cpu_seconds).sum()
+    }
+
     pub(crate) fn cpu_seconds_per_gigabyte(&self) -> f64 {
-        self.processes.iter().map(|spent| spent.cpu_seconds).sum::<f64>() / (self.bytes as f64 / 1e9)
+        self.cpu_seconds() / (self.bytes as f64 / 1e9)
     }
 }
 
@@ -128,13 +133,16 @@ impl Series {
 
 impl Figures {
     pub(crate) fn new(bench: &str, title: &str, options: &Options) -> Self {
+        let Options { mib, peer_mib, seed, runs, .. } = options;
+        Self::of(bench, title, &format!("--mib {mib} --peer-mib {peer_mib} --seed {seed} --runs {runs}"))
+    }
+
+    /// Figures of a bench that was run with these arguments.
+    pub(crate) fn of(bench: &str, title: &str, arguments: &str) -> Self {
         Self {
             bench: bench.to_owned(),
             title: title.to_owned(),
-            command: format!(
-                "cargo x bench {bench} --mib {} --peer-mib {} --seed {} --runs {}",
-                options.mib, options.peer_mib, options.seed, options.runs
-            ),
+            command: format!("cargo x bench {bench} {arguments}"),
             date: machine::today(),
             machine: machine::kind(),
             series: Vec::new(),
@@ -166,6 +174,16 @@ impl Figures {
             value: format!("{value:.1} {unit}"),
             goal: format!("≤ {goal} {unit}"),
             reached: value <= goal,
+        });
+    }
+
+    /// Adds a figure that shall be at least `goal`.
+    pub(crate) fn at_least(&mut self, what: impl Into<String>, value: f64, goal: f64, unit: &str) {
+        self.goals.push(Goal {
+            what: what.into(),
+            value: format!("{value:.1} {unit}"),
+            goal: format!("≥ {goal} {unit}"),
+            reached: value >= goal,
         });
     }
 

@@ -10,7 +10,8 @@ use crate::measure::Figures;
 use crate::plot;
 
 /// In the order of the page.
-const BENCHES: [&str; 4] = ["files", "idle", "link", "sink"];
+const BENCHES: [&str; 8] =
+    ["files", "idle", "link", "sink", "pg-snapshot", "pg-cdc", "pg-latency", "pg-memory"];
 
 const HEAD: &str = "# Benchmarks
 

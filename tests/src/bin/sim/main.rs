@@ -10,6 +10,7 @@ mod partition;
 mod diskfull;
 mod torn;
 mod losedisk;
+mod db;
 mod power;
 mod session;
 
@@ -36,6 +37,8 @@ enum Sim {
     Torn(Options),
     /// The agent's state is lost, all but its identity.
     Losedisk(Options),
+    /// Databases at both ends: random transactions, and kill -9 of every process, the database servers among them.
+    Db(Options),
     /// The power fails at every operation of the segment files, and what was not synced is lost or torn.
     Power(Options),
     /// The state machines of the link under virtual time against a reference model.
@@ -71,6 +74,7 @@ async fn main() -> ExitCode {
         Sim::Diskfull(options) => diskfull::run(options).await,
         Sim::Torn(options) => torn::run(options).await,
         Sim::Losedisk(options) => losedisk::run(options).await,
+        Sim::Db(options) => db::run(options).await,
         Sim::Power(options) => power::run(options),
         Sim::Session(options) => session::run(options),
     };

@@ -1,8 +1,10 @@
-//! The records of a stream, line by line as they arrive.
+//! An answer of many lines, each read as it arrives.
+
+use std::marker::PhantomData;
 
 use bytes::BytesMut;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use towpath_resource::api::StreamRecord;
 
 use super::{ClientError, connect};
 
@@ -22,12 +24,13 @@ pub struct TailArgs {
     pub follow: bool,
 }
 
-/// Records as they arrive. Dropping it ends the request.
+/// Lines of JSON as they arrive. Dropping it ends the request.
 #[derive(Debug)]
-pub struct Records {
+pub struct Lines<T> {
     server: String,
     response: reqwest::Response,
     received: BytesMut,
+    lines: PhantomData<fn() -> T>,
 }
 
 #[derive(Deserialize)]
@@ -35,16 +38,16 @@ struct EarlyEnd {
     error: String,
 }
 
-impl Records {
+impl<T: DeserializeOwned> Lines<T> {
     pub(super) fn new(server: String, response: reqwest::Response) -> Self {
-        Self { server, response, received: BytesMut::new() }
+        Self { server, response, received: BytesMut::new(), lines: PhantomData }
     }
 
-    /// The next record, or `None` at the end.
+    /// The next line, or `None` at the end.
     ///
     /// # Errors
     /// The connection broke, or the server says why it ends early.
-    pub async fn next(&mut self) -> Result<Option<StreamRecord>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.received[searched..].iter().position(|byte| *byte == b'\n') {
@@ -60,13 +63,13 @@ impl Records {
                 Some(chunk) => self.received.extend_from_slice(&chunk),
                 None if self.received.is_empty() => return Ok(None),
                 None => {
-                    return Err(ClientError::EndedEarly("in the middle of a record; try again".to_owned()));
+                    return Err(ClientError::EndedEarly("in the middle of a line; try again".to_owned()));
                 }
             }
         }
     }
 
-    fn read(&self, line: &[u8]) -> Result<StreamRecord, ClientError> {
+    fn read(&self, line: &[u8]) -> Result<T, ClientError> {
         serde_json::from_slice(line).map_err(|_| match serde_json::from_slice::<EarlyEnd>(line) {
             Ok(end) => ClientError::EndedEarly(end.error),
             Err(_) => self.not_understood(),

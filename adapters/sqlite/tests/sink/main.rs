@@ -1,5 +1,9 @@
 //! The SQLite sink keeps the laws of sinks, and what it promises beyond them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
+
+mod modes;
+
 use std::path::PathBuf;
 
 use anyhow::bail;

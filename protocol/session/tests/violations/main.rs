@@ -1,5 +1,7 @@
 //! What one side may not do, and how the other takes it.
 
+mod questions;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,12 +12,13 @@ use towpath_proto::link::{
     RouteCredit, Schema, Welcome,
 };
 use towpath_record::{
-    LaneId, Link, LogId, LogOffset, Position, RegionName, RouteId, SchemaHash, SinkId, SourceId,
+    Column, ColumnType, LaneId, Link, LogId, LogOffset, Position, RegionName, RouteId, SchemaHash, SinkId,
+    SourceId, StreamName, StreamSchema,
 };
 use towpath_session::limits::{HEARTBEAT, MAX_LANES, SILENT_HEARTBEATS};
 use towpath_session::{
-    AgentConfig, AgentEvent, AgentSession, AgentTransmit, CellConfig, CellEvent, CellSession, CellTransmit,
-    Chain, Closed, Frame, GoodbyeCode, Inconsistency, LaneFault, Party,
+    AgentConfig, AgentEvent, AgentSession, AgentTransmit, Cast, CastOrder, CellConfig, CellEvent,
+    CellSession, CellTransmit, Chain, Closed, Frame, GoodbyeCode, Inconsistency, LaneFault, Party,
 };
 
 #[derive(Clone, PartialEq, Debug)]
@@ -289,7 +292,14 @@ fn credit_that_was_never_used_cannot_be_given_back() {
     let (route, sink, log) = ([1; 16], [2; 16], [3; 16]);
     let binding = cell
         .machine
-        .bind_route(cell.now, RouteId::from_bytes(route), 0, SinkId::from_bytes(sink), LogId::from_bytes(log))
+        .bind_route(
+            cell.now,
+            RouteId::from_bytes(route),
+            0,
+            SinkId::from_bytes(sink),
+            LogId::from_bytes(log),
+            &[],
+        )
         .expect("the session is open");
     let window_bytes = 1_000;
     cell.say(towpath_proto::link::RouteReady { binding, checkpoint: None, window_bytes });
@@ -389,6 +399,7 @@ fn a_delivery_before_the_sink_is_open_or_out_of_order_is_not_taken() {
         replay: 0,
         sink: ids::to_bytes(&[2; 16]),
         log: ids::to_bytes(&[3; 16]),
+        casts: Vec::new(),
     };
     let mut early = Agent::open();
     early.hear(bind());
@@ -489,4 +500,67 @@ fn after_a_goodbye_nothing_more_is_said_or_heard() {
     agent.hear(Desired::default());
     agent.machine.observe(agent.now, 1, Bytes::new());
     assert_eq!((agent.drain(), agent.machine.poll_timeout()), (vec![], None));
+}
+
+fn columns_of(name: &str) -> StreamSchema {
+    StreamSchema::new(vec![Column::nullable(name, ColumnType::Int64)], Vec::new()).expect("the name is plain")
+}
+
+fn order(to: &StreamSchema) -> CastOrder {
+    let stream = StreamName::new("erp.orders").expect("the name is plain");
+    CastOrder { source: SourceId::from_bytes([5; 16]), stream, from: SchemaHash([9; 32]), to: to.clone() }
+}
+
+#[test]
+fn a_schema_that_is_cast_to_is_said_once_and_before_the_route_is_bound() {
+    let mut cell = Cell::open();
+    let mut bind = |casts: &[CastOrder]| {
+        let (route, sink) = (RouteId::from_bytes([1; 16]), SinkId::from_bytes([2; 16]));
+        cell.machine
+            .bind_route(cell.now, route, 0, sink, LogId::from_bytes([3; 16]), casts)
+            .expect("it is open");
+        let mut said = Vec::new();
+        while let Some(transmit) = cell.machine.poll_transmit() {
+            if let CellTransmit::Message(message) = transmit {
+                said.push(message);
+            }
+        }
+        said
+    };
+    let to = columns_of("n");
+    let first = bind(&[order(&to), order(&to)]);
+    let again = bind(&[order(&to)]);
+    assert_eq!((first.len(), again.len()), (2, 1), "{first:?} {again:?}");
+
+    let mut agent = Agent::open();
+    for message in first {
+        agent.machine.handle_message(agent.now, message);
+    }
+    let mut events = std::iter::from_fn(|| agent.machine.poll_event());
+    let bound = events.find_map(|event| match event {
+        AgentEvent::RouteBound { casts, .. } => Some(casts),
+        _ => None,
+    });
+    let CastOrder { source, stream, from, .. } = order(&to);
+    assert_eq!(bound, Some(vec![Cast { source, stream, from, to: to.hash() }; 2]));
+}
+
+#[test]
+fn a_cast_to_a_schema_that_was_never_said_is_not_taken() {
+    let mut agent = Agent::open();
+    let cast = towpath_proto::link::Cast {
+        source: ids::to_bytes(&[5; 16]),
+        stream: "erp.orders".to_owned(),
+        from: ids::to_bytes(&[9; 32]),
+        to: ids::to_bytes(&[8; 32]),
+    };
+    agent.hear(towpath_proto::link::BindRoute {
+        binding: 1,
+        route: ids::to_bytes(&[1; 16]),
+        replay: 0,
+        sink: ids::to_bytes(&[2; 16]),
+        log: ids::to_bytes(&[3; 16]),
+        casts: vec![cast],
+    });
+    agent.assert_violated("was used and never said");
 }

@@ -1,0 +1,40 @@
+//! The benches of the PostgreSQL source run, and what they promise of memory holds of a small transaction and of long
+//! values too.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use towpath_tests::binaries::Binaries;
+
+/// Runs a bench and returns its goals.
+fn goals(name: &str, arguments: &[&str]) -> Result<Vec<Value>> {
+    let bench = Binaries::find()?.directory().join("bench");
+    let output = Command::new(bench).arg(name).args(arguments).output().context("`bench` was not built")?;
+    let (said, failed) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{name}: {failed}");
+    let figures = said.find("\n{").context("figures are printed as JSON")?;
+    let figures: Value = serde_json::from_str(&said[figures..])?;
+    figures["goals"].as_array().cloned().context("figures have goals")
+}
+
+#[test]
+fn the_agent_stays_small_whatever_a_database_holds() -> Result<()> {
+    let goals = goals("pg-memory", &["--rows", "20000"])?;
+    ensure!(goals.len() == 4 && goals.iter().all(|goal| goal["reached"] == true), "{goals:#?}");
+    Ok(())
+}
+
+#[test]
+fn each_bench_of_the_source_measures_what_it_says() -> Result<()> {
+    for (name, arguments) in [
+        ("pg-snapshot", &["--rows", "2000", "--runs", "1"][..]),
+        ("pg-cdc", &["--rows", "400", "--runs", "1"]),
+        ("pg-latency", &["--rows", "400"]),
+    ] {
+        // In a build without optimisation its goals are not reached; all of them are measured.
+        let goals = goals(name, arguments)?;
+        ensure!(goals.len() >= 2, "{name}: {goals:#?}");
+    }
+    Ok(())
+}
