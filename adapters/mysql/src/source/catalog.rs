@@ -36,8 +36,6 @@ pub(crate) struct Catalog {
     /// The server as it names itself.
     pub(crate) server: String,
     charsets: HashMap<String, Charset>,
-    /// Whether the server's names of tables are told apart by case.
-    pub(crate) caseless: bool,
 }
 
 /// The end of the binlog.
@@ -57,12 +55,10 @@ impl Catalog {
         let set = connection.query_drop(SETTINGS).await;
         set.map_err(MysqlError::server("set up the session"))?;
         let flavor = client::flavor(&mut connection).await?;
-        let asked =
-            connection.query_first("SELECT VERSION(), @@server_id, @@lower_case_table_names <> 0").await;
-        let asked: Option<(String, u64, bool)> =
+        let asked = connection.query_first("SELECT VERSION(), @@server_id").await;
+        let asked: Option<(String, u64)> =
             asked.map_err(MysqlError::server("ask for the server's version"))?;
-        let (version, id, caseless) =
-            asked.ok_or(MysqlError::Damaged("the server does not tell its version"))?;
+        let (version, id) = asked.ok_or(MysqlError::Damaged("the server does not tell its version"))?;
         let uuid: Option<(String, String)> =
             connection.query_first("SHOW GLOBAL VARIABLES LIKE 'server_uuid'").await.unwrap_or_default();
         let server = uuid.map_or_else(|| id.to_string(), |(_, uuid)| uuid);
@@ -76,7 +72,7 @@ impl Catalog {
             );
             return Err(MysqlError::unready(ErrorKind::Config, message));
         }
-        Ok(Self { connection, flavor, version, server, charsets: HashMap::new(), caseless })
+        Ok(Self { connection, flavor, version, server, charsets: HashMap::new() })
     }
 
     /// Where the binlog ends now.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::{AdapterError, BatchOutput, ErrorKind, Reading, Rows, Verdict, WhichRows};
+use towpath_adapter_conformance::cell;
 use towpath_adapter_conformance::servers::MariaDbServer;
 use towpath_record::Position;
 
@@ -89,5 +90,60 @@ async fn the_rights_that_are_documented_are_enough() -> Result<()> {
     database.run("INSERT INTO t VALUES (2);\n").await?;
     let lines = [shown(&copied)?, shown(&read(&config, &end(&copied)?).await?)?].concat();
     ensure!(lines == ["read: 1", "create: 2"], "{lines:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_names_what_is_missing_and_the_sql_that_mends_it() -> Result<()> {
+    let settings = ["binlog-format=MIXED", "binlog-row-image=MINIMAL", "binlog-row-metadata=NO_LOG"];
+    let server = Arc::new(MariaDbServer::start_with(&settings, &[])?);
+    let sql = "CREATE TABLE t (a int);\nCREATE USER poor@'127.0.0.1' IDENTIFIED BY 'x';\n\
+        GRANT SELECT ON checked.* TO poor@'127.0.0.1';\n";
+    let database = Database::new(&server, "checked", sql).await?;
+    let check = towpath_adapter_mysql::adapter().source.unwrap().check.unwrap();
+    let found = check(&database.config(&json!({}))).await?;
+    let remedies: Vec<_> = found.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
+    for wanted in [
+        "SET GLOBAL binlog_format = 'ROW';",
+        "SET GLOBAL binlog_row_image = 'FULL';",
+        "SET GLOBAL binlog_row_metadata = 'FULL';",
+        "ALTER TABLE `checked`.`t` ADD PRIMARY KEY (…);",
+    ] {
+        ensure!(remedies.contains(&wanted), "{wanted}: {remedies:?}");
+    }
+    let url = format!("mysql://poor:x@127.0.0.1:{}/checked", server.port());
+    let found = check(&json!({ "url": url, "tls": { "mode": "disable" } })).await?;
+    let failed: Vec<_> =
+        found.iter().filter(|f| f.verdict == Verdict::Failed).filter_map(|f| f.remedy.as_deref()).collect();
+    ensure!(failed.contains(&"GRANT BINLOG MONITOR ON *.* TO 'poor'@'127.0.0.1';"), "{failed:?}");
+    ensure!(failed.contains(&"GRANT REPLICATION SLAVE ON *.* TO 'poor'@'127.0.0.1';"), "{failed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_is_read_back_as_the_source_emits_it() -> Result<()> {
+    let server = crate::harness::server()?;
+    let sql = "CREATE TABLE t (a int, b varchar(9), c datetime(6), d varbinary(9), PRIMARY KEY (a, b, d));\n\
+        INSERT INTO t VALUES (1, 'x', '2026-01-31 10:00:00.5', x'00ff'), (2, 'ä', NULL, x''), (3, 'z', NULL, x'01');\n";
+    let database = Database::new(&server, "back", sql).await?;
+    let config = database.config(&json!({}));
+    let copied = read(&config, &Position::default()).await?;
+    let Rows::Records { schema, batch } = &copied[0].rows else { anyhow::bail!("there are rows") };
+    let make = towpath_adapter_mysql::adapter().source.unwrap().reader.unwrap();
+    let places: Vec<_> =
+        schema.key().iter().map(|name| batch.schema().index_of(name)).collect::<Result<_, _>>()?;
+    let keys = batch.project(&places)?.slice(0, 2);
+    for (rows, count) in [(WhichRows::All, 3), (WhichRows::Keys(keys), 2)] {
+        let reading = Reading { stream: copied[0].stream.clone(), schema: schema.clone(), rows };
+        let (output, mut batches) = BatchOutput::channel(9);
+        make(&config)?.read(&reading, output).await?;
+        let found = batches.recv().await.unwrap();
+        ensure!(batches.recv().await.is_none() && found.num_rows() == count);
+        // A batch that is read has no reserved columns; a batch of as many others stands in their place.
+        let plain = |batch: &arrow_array::RecordBatch, skip: usize| -> Result<Vec<_>> {
+            batch.columns().iter().skip(skip).map(|column| cell::cells(column)).collect()
+        };
+        ensure!(plain(&found, 0)? == plain(&batch.slice(0, count), 3)?, "{found:?}");
+    }
     Ok(())
 }
