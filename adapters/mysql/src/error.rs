@@ -61,6 +61,12 @@ pub(crate) enum MysqlError {
     /// A call came before `open` or after an error.
     #[error("the sink is not open")]
     NotOpen,
+    /// What the source needs at the server is not as it must be.
+    #[error("{message}")]
+    Unready { kind: ErrorKind, message: String },
+    /// The binlog says what it cannot say.
+    #[error("the binlog is damaged: {0}")]
+    Damaged(&'static str),
     /// Nobody wants the rest of what is read.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -88,7 +94,13 @@ impl MysqlError {
             Self::Arrow { source, .. } => format!("{self}: {source}"),
             _ => self.to_string(),
         };
-        let kind = match &self {
+        let kind = self.kind();
+        AdapterError::new(kind, address, message).caused_by(self)
+    }
+
+    /// What kind of failure it is to the agent.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
             Self::Server { source: Error::Server(error), .. } => kind_of(error),
             Self::Server { .. }
             | Self::Silent { .. }
@@ -104,8 +116,14 @@ impl MysqlError {
             | Self::Conflict { .. } => ErrorKind::Config,
             Self::Config(error) => error.kind,
             Self::Stopped(_) => ErrorKind::Stopped,
-        };
-        AdapterError::new(kind, address, message).caused_by(self)
+            Self::Unready { kind, .. } => *kind,
+            Self::Damaged(_) => ErrorKind::Corrupt,
+        }
+    }
+
+    /// What is wrong at the server, and what puts it right.
+    pub(crate) fn unready(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::Unready { kind, message: message.into() }
     }
 
     /// Why the server refuses rows for good, or `None` when the failure is not the rows'.

@@ -3,7 +3,7 @@
 //! In the sink, a frame's rows travel by `LOAD DATA LOCAL` or in long `INSERT`s; rows and delivery checkpoint are
 //! committed in one transaction, so every row lands exactly once. The modules follow the way of a row: configuration,
 //! connection, checkpoint, table, value, loading, the statements of a table, writing, sink; and back again in
-//! `read_back`.
+//! `read_back`. `source` has its own.
 
 mod server;
 mod config;
@@ -18,11 +18,13 @@ mod frame;
 mod write;
 mod sink;
 mod read_back;
+mod source;
 mod error;
 
 pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::MysqlSink;
+pub use source::{Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 
@@ -30,7 +32,7 @@ use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader}
 pub fn adapter() -> Adapter {
     Adapter {
         kind: "mysql",
-        source: None,
+        source: Some(source::factory()),
         sink: Some(SinkFactory { config_schema, build, reader: Some(build_reader) }),
     }
 }
