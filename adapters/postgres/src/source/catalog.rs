@@ -1,6 +1,7 @@
 //! What the server knows: its tables, their keys and types.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio_postgres::Client;
 
@@ -27,7 +28,7 @@ const PUBLISHES_COLUMNS: i32 = 150_000;
 
 /// A session at the server, and what it has told.
 pub(crate) struct Catalog {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     version: i32,
     numeric: NumericMode,
     kinds: HashMap<u32, TypeFacts>,
@@ -67,7 +68,7 @@ impl Catalog {
     /// # Errors
     /// The server cannot be reached, refuses the login or is too old.
     pub(crate) async fn open(config: &SourceConfig) -> Result<Self, PostgresError> {
-        let client = client::connect(&config.server()).await?;
+        let client = Arc::new(client::connect(&config.server()).await?);
         client.batch_execute(SETTINGS).await.map_err(PostgresError::server("set up the session"))?;
         let version = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
         let version: i32 = version.map_err(PostgresError::server("ask for the server's version"))?.get(0);
@@ -93,10 +94,7 @@ impl Catalog {
 
     /// The tables of a publication, `schema.table` each.
     pub(crate) async fn published(&self, publication: &str) -> Result<Vec<String>, PostgresError> {
-        let sql = "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = $1";
-        let rows = self.client.query(sql, &[&publication]).await;
-        let rows = rows.map_err(PostgresError::server("list the publication's tables"))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        published(&self.client, publication).await
     }
 
     /// What must be known to copy a table of a publication; `None` if it is gone.
@@ -246,6 +244,14 @@ impl Catalog {
         self.kinds.insert(type_oid, facts);
         Ok(facts)
     }
+}
+
+/// The tables of a publication, `schema.table` each.
+pub(crate) async fn published(client: &Client, publication: &str) -> Result<Vec<String>, PostgresError> {
+    let sql = "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = $1";
+    let rows = client.query(sql, &[&publication]).await;
+    let rows = rows.map_err(PostgresError::server("list the publication's tables"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Names and what SQL spells after a literal of each.

@@ -1,7 +1,7 @@
 //! Follows the changes: each transaction in the order of commits, from the place where the source resumes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use towpath_record::Op;
@@ -10,6 +10,7 @@ use super::catalog::Catalog;
 use super::config::{SourceConfig, Wanted};
 use super::copied::CopiedAlready;
 use super::copy::{self, stopped};
+use super::known::{Known, Late};
 use super::message::{self, Commit, Message, Old, Relation, Tuple, Value};
 use super::outbox::{Outbox, Row};
 use super::spill::Spill;
@@ -17,14 +18,23 @@ use super::table::{Table, filled};
 use super::wire::{Changes, Event, Feedback};
 use crate::error::PostgresError;
 
-/// Follows the changes of one connection.
-pub(crate) struct Follower<'a> {
-    pub(crate) catalog: Catalog,
+/// What the changes of a connection are followed by.
+pub(crate) struct Guide<'a> {
     pub(crate) config: &'a SourceConfig,
     pub(crate) wanted: &'a Wanted,
     pub(crate) feedback: &'a Feedback,
-    pub(crate) outbox: Outbox,
-    pub(crate) copied: CopiedAlready,
+    /// The tables that were copied.
+    pub(crate) known: &'a Known,
+    /// Set when there are tables to be copied first.
+    pub(crate) late: &'a OnceLock<Late>,
+}
+
+/// Follows the changes of one connection.
+pub(crate) struct Follower<'a> {
+    catalog: Catalog,
+    guide: Guide<'a>,
+    outbox: Outbox,
+    copied: CopiedAlready,
     tables: HashMap<u32, Option<Arc<Table>>>,
     /// Transactions that are not committed yet.
     spills: HashMap<u32, Spill>,
@@ -43,19 +53,11 @@ struct Transaction {
 }
 
 impl<'a> Follower<'a> {
-    pub(crate) fn new(
-        catalog: Catalog,
-        config: &'a SourceConfig,
-        wanted: &'a Wanted,
-        feedback: &'a Feedback,
-        outbox: Outbox,
-        copied: CopiedAlready,
-    ) -> Self {
+    pub(crate) fn new(catalog: Catalog, guide: Guide<'a>, outbox: Outbox) -> Self {
+        let copied = CopiedAlready::new(&outbox.position.runs, &outbox.position.only);
         Self {
             catalog,
-            config,
-            wanted,
-            feedback,
+            guide,
             outbox,
             copied,
             tables: HashMap::new(),
@@ -65,24 +67,31 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Reads until the connection ends.
+    /// Reads until there are tables to be copied first, and comes back between two transactions. What an earlier copy has
+    /// must be behind it by then, since a position tells of one copy.
     ///
     /// # Errors
     /// The connection broke, the stream is damaged, or the source is to stop.
-    pub(crate) async fn run(mut self, mut changes: Changes) -> Result<(), PostgresError> {
+    pub(crate) async fn run(mut self, mut changes: Changes) -> Result<Outbox, PostgresError> {
         loop {
             match changes.next().await? {
                 Event::Message { body, whole } => self.take(body, whole).await?,
                 Event::Alive { lsn, wants_answer } => {
-                    self.feedback.has_read(lsn);
+                    self.guide.feedback.has_read(lsn);
                     if wants_answer {
-                        self.feedback.send(false).await?;
+                        self.guide.feedback.send(false).await?;
                     }
                     self.rest(lsn).await?;
                 }
             }
             if self.transaction.is_none() && !changes.has_next() {
                 self.outbox.flush().await.map_err(stopped)?;
+            }
+            if self.transaction.is_none()
+                && self.outbox.position.runs.is_empty()
+                && self.guide.late.get().is_some()
+            {
+                return Ok(self.outbox);
             }
         }
     }
@@ -96,7 +105,7 @@ impl<'a> Follower<'a> {
             self.outbox.position.move_to(lsn, 0);
             self.copied.forget(lsn);
         }
-        match self.outbox.is_silent_for(self.config.heartbeat.0) {
+        match self.outbox.is_silent_for(self.guide.config.heartbeat.0) {
             true => self.outbox.progress().await.map_err(stopped),
             false => Ok(()),
         }
@@ -109,7 +118,7 @@ impl<'a> Follower<'a> {
                 let part =
                     body.get(1..5).map(|part| u32::from_be_bytes([part[0], part[1], part[2], part[3]]));
                 let part = part.ok_or(PostgresError::Damaged("a message ends too early"))?;
-                let folder = self.config.spill_folder.as_deref();
+                let folder = self.guide.config.spill_folder.as_deref();
                 let spill = match self.spills.entry(xid) {
                     std::collections::hash_map::Entry::Occupied(spill) => spill.into_mut(),
                     std::collections::hash_map::Entry::Vacant(none) => none.insert(Spill::new(folder)?),
@@ -161,7 +170,7 @@ impl<'a> Follower<'a> {
         self.outbox.position.move_to(end, 0);
         self.outbox.continues = false;
         self.copied.forget(end);
-        self.feedback.has_read(end);
+        self.guide.feedback.has_read(end);
     }
 
     /// Reads a transaction again that came before its commit.
@@ -183,8 +192,10 @@ impl<'a> Follower<'a> {
     /// Takes a table's description for the changes that follow.
     async fn learn(&mut self, relation: &Relation) -> Result<(), PostgresError> {
         let name = format!("{}.{}", relation.schema, relation.name);
-        let table = match self.wanted.has(&name) {
-            true => Some(Arc::new(self.catalog.table(relation, self.config).await?)),
+        // A table that is to be copied first shows all this in its copy, which is made after it.
+        let Guide { config, known, wanted, .. } = self.guide;
+        let table = match wanted.has(&name) && !known.awaits(&name, config) {
+            true => Some(Arc::new(self.catalog.table(relation, self.guide.config).await?)),
             false => None,
         };
         self.tables.insert(relation.oid, table);

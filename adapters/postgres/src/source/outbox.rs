@@ -12,7 +12,7 @@ use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt8Array};
 use bytes::Bytes;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::{Op, StreamName};
+use towpath_record::{Mark, Op, StreamName};
 
 use super::cell::{Cell, Cells};
 use super::config::SourceConfig;
@@ -24,6 +24,8 @@ use super::table::{Misfit, Table};
 pub(crate) const MAX_ROW_BYTES: usize = 8 << 20;
 /// A longer key is not kept in a position.
 const MAX_KEY_BYTES: usize = 4 << 10;
+/// How many marks an emission carries; a frame holds 256.
+const MARKS_AT_ONCE: usize = 200;
 /// What a row takes beside its cells.
 const ROW_BYTES: usize = 16;
 
@@ -181,7 +183,30 @@ impl Outbox {
             }
             Some(Open::Letters(stream, letters)) => (stream, Rows::DeadLetters(letters)),
         };
-        self.emit(stream, rows).await
+        self.emit(stream, rows, Vec::new()).await
+    }
+
+    /// Hands over what is in hand, and then the position with facts that hold with it, all in as few emissions as can
+    /// carry them. The position that `change` makes comes with the last.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn tell(
+        &mut self,
+        marks: Vec<Mark>,
+        change: impl FnOnce(&mut SourcePosition),
+    ) -> Result<(), Stopped> {
+        self.flush().await?;
+        let mut marks = marks.into_iter().peekable();
+        let mut next = || (marks.by_ref().take(MARKS_AT_ONCE).collect::<Vec<_>>(), marks.peek().is_some());
+        loop {
+            let (some, more) = next();
+            if !more {
+                change(&mut self.position);
+                return self.emit(self.progress.clone(), Rows::Progress, some).await;
+            }
+            self.emit(self.progress.clone(), Rows::Progress, some).await?;
+        }
     }
 
     /// Hands over what is in hand and, if that is nothing, the position alone.
@@ -191,7 +216,7 @@ impl Outbox {
     pub(crate) async fn progress(&mut self) -> Result<(), Stopped> {
         match self.open {
             Some(_) => self.flush().await,
-            None => self.emit(self.progress.clone(), Rows::Progress).await,
+            None => self.emit(self.progress.clone(), Rows::Progress, Vec::new()).await,
         }
     }
 
@@ -200,12 +225,12 @@ impl Outbox {
         self.position.lsn > self.emitted_lsn && self.emitted_at.elapsed() >= span
     }
 
-    async fn emit(&mut self, stream: StreamName, rows: Rows) -> Result<(), Stopped> {
+    async fn emit(&mut self, stream: StreamName, rows: Rows, marks: Vec<Mark>) -> Result<(), Stopped> {
         self.note_copied_key();
         (self.emitted_at, self.emitted_lsn) = (Instant::now(), self.position.lsn);
         let position = self.position.write();
         let transaction_continues = self.continues;
-        self.output.emit(Emission { stream, rows, position, marks: Vec::new(), transaction_continues }).await
+        self.output.emit(Emission { stream, rows, position, marks, transaction_continues }).await
     }
 
     fn note_copied_key(&mut self) {

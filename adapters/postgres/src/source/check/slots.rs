@@ -8,6 +8,7 @@ use super::{OF_SOURCES, Server, room};
 use crate::error::PostgresError;
 use crate::source::catalog::literal;
 use crate::source::config::SourceConfig;
+use crate::source::ready::KEEPS_AT_STANDBYS;
 
 /// A slot, as the server describes it.
 struct Slot {
@@ -42,16 +43,22 @@ pub(super) async fn look(
     let mut findings =
         vec![room("max_replication_slots", server.used_slots, server.most_slots, slots.is_empty())];
     if slots.is_empty() {
-        findings.push(missing(config));
+        findings.push(missing(config, server));
     }
     findings.extend(slots.iter().map(|slot| slot.found(config)));
     Ok(findings)
 }
 
-fn missing(config: &SourceConfig) -> Finding {
+fn missing(config: &SourceConfig, server: &Server) -> Finding {
     let name = config.slot.clone();
     let subject =
         name.as_ref().map_or("replication slot".to_owned(), |name| format!("replication slot {name}"));
+    if config.failover && server.version < KEEPS_AT_STANDBYS {
+        return Finding::failed(
+            subject,
+            "slots are kept at standbys from version 17 on; leave `failover` out",
+        );
+    }
     match config.create {
         true => Finding::good(subject, "it is not there; the source makes it when it starts first"),
         false => Finding::failed(subject, "it is not there, and `create` is false").mended_by(format!(
