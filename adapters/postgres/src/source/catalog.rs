@@ -155,34 +155,21 @@ impl Catalog {
         Ok(key_order(&rows.map_err(PostgresError::server("look for a table's key"))?))
     }
 
-    /// The condition that the source's publication sets for a table. Where the publication is named after the source,
-    /// those that look like one count; they must agree.
-    ///
-    /// # Errors
-    /// The server fails, or the publications disagree.
+    /// The condition that a publication sets for a table.
     pub(crate) async fn filter(
         &self,
-        config: &SourceConfig,
+        publication: &str,
         schema: &str,
         table: &str,
     ) -> Result<Option<String>, PostgresError> {
         if self.version < PUBLISHES_COLUMNS {
             return Ok(None);
         }
-        const SQL: &str = "SELECT DISTINCT rowfilter FROM pg_publication_tables WHERE schemaname = $1 \
-             AND tablename = $2 AND CASE WHEN $3::text IS NULL THEN starts_with(pubname::text, 'towpath_') \
-             ELSE pubname = $3 END";
-        let publication = config.publication.as_ref().or(config.slot.as_ref());
-        let rows = self.client.query(SQL, &[&schema, &table, &publication]).await;
-        let rows = rows.map_err(PostgresError::server("look at the publication"))?;
-        if rows.len() > 1 {
-            let message = format!(
-                "several publications have table {schema}.{table}, with different conditions; name the source's in \
-                 `publication`"
-            );
-            return Err(PostgresError::unready(towpath_adapter_api::ErrorKind::Config, message));
-        }
-        Ok(rows.first().and_then(|row| row.get(0)))
+        const SQL: &str = "SELECT rowfilter FROM pg_publication_tables \
+             WHERE pubname = $1 AND schemaname = $2 AND tablename = $3";
+        let row = self.client.query_opt(SQL, &[&publication, &schema, &table]).await;
+        let row = row.map_err(PostgresError::server("look at the publication"))?;
+        Ok(row.and_then(|row| row.get(0)))
     }
 
     /// The columns of the primary key, or of the index that is the replica identity, in the order of the index.

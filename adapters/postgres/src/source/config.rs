@@ -78,6 +78,10 @@ pub struct SourceConfig {
     /// How `numeric(p,s)` of at most 38 digits is read. Default: decimal.
     #[serde(default)]
     pub numeric: NumericMode,
+    /// Whether records of tables with `REPLICA IDENTITY FULL` tell the row before an update or a delete, in the
+    /// column `_before`. Default: false.
+    #[serde(default)]
+    pub before: bool,
     /// Most rows that are handed over at once. Default: 16384.
     #[serde(default = "default_batch_rows")]
     pub batch_rows: usize,
@@ -186,6 +190,14 @@ impl SourceConfig {
             password: self.password.clone(),
             tls: self.tls.clone(),
         }
+    }
+
+    /// The same with the names of slot and publication that a source of this name has.
+    pub(crate) fn of_source(mut self, source: &ResourceName) -> Self {
+        let slot = self.slot_of(source);
+        self.publication = Some(self.publication_of(&slot));
+        self.slot = Some(slot);
+        self
     }
 
     /// The slot of a source of this name. PostgreSQL takes lower-case letters, digits and `_`.

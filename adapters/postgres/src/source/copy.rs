@@ -163,7 +163,7 @@ async fn copy_table(
         let key = match line {
             Line::Whole(values) => {
                 let key = table.texts(&copied.key.names, &values).unwrap_or_default();
-                let row = Row { op: Op::Read, at_us, xid: None, values };
+                let row = Row { op: Op::Read, at_us, xid: None, values, before: None };
                 outbox.add(table, vec![row]).await.map_err(stopped)?;
                 Some(key)
             }
@@ -187,7 +187,7 @@ async fn copy_table(
 /// Takes back what earlier runs copied of a table.
 async fn truncate(table: &Arc<Table>, at_us: i64, outbox: &mut Outbox) -> Result<(), PostgresError> {
     tracing::info!(table = table.name, "the copy of the table begins again");
-    let row = Row { op: Op::Truncate, at_us, xid: None, values: Vec::new() };
+    let row = Row { op: Op::Truncate, at_us, xid: None, values: Vec::new(), before: None };
     outbox.add(table, vec![row]).await.map_err(stopped)
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct Follower<'a> {
     transaction: Option<Transaction>,
 }
 
+/// What happened to a row, the row, and the row before, where it is known and told.
+type Change = (Op, Tuple, Option<Tuple>);
+
 /// The committed transaction whose changes are coming.
 struct Transaction {
     commit: Commit,
@@ -230,7 +233,7 @@ impl<'a> Follower<'a> {
         match change {
             Message::Insert { table, new } => {
                 if let Some(table) = self.table(table)? {
-                    self.write(&table, commit, Op::Create, new).await?;
+                    self.write(&table, commit, (Op::Create, new, None)).await?;
                 }
             }
             Message::Update { table, old, new } => {
@@ -240,7 +243,8 @@ impl<'a> Follower<'a> {
             }
             Message::Delete { table, old } => {
                 if let Some(table) = self.table(table)? {
-                    self.write(&table, commit, Op::Delete, old.values).await?;
+                    let before = old.before(&table);
+                    self.write(&table, commit, (Op::Delete, old.values, before)).await?;
                 }
             }
             Message::Truncate { tables } => {
@@ -248,7 +252,7 @@ impl<'a> Follower<'a> {
                     if let Some(table) = self.table(table)?
                         && !self.copied.has_table(&table, &commit)
                     {
-                        self.emit(&table, commit, vec![(Op::Truncate, Vec::new())]).await?;
+                        self.emit(&table, commit, vec![(Op::Truncate, Vec::new(), None)]).await?;
                     }
                 }
             }
@@ -262,13 +266,12 @@ impl<'a> Follower<'a> {
         &mut self,
         table: &Arc<Table>,
         commit: Commit,
-        op: Op,
-        row: Tuple,
+        change: Change,
     ) -> Result<(), PostgresError> {
-        if self.copied.has(&self.catalog, table, &commit, &row).await? {
+        if self.copied.has(&self.catalog, table, &commit, &change.1).await? {
             return Ok(());
         }
-        self.emit(table, commit, vec![(op, row)]).await
+        self.emit(table, commit, vec![change]).await
     }
 
     /// An update that changes the key is a delete and a create to everyone who knows rows by their key.
@@ -283,8 +286,9 @@ impl<'a> Follower<'a> {
             Some(old) if old.whole => filled(new, &old.values),
             _ => new,
         };
+        let before = old.as_ref().and_then(|old| old.before(table));
         let Some(old) = old.filter(|old| table.keys_differ(&old.values, &new)) else {
-            return self.write(table, commit, Op::Update, new).await;
+            return self.write(table, commit, (Op::Update, new, before)).await;
         };
         let mut rows = Vec::with_capacity(2);
         // The key that was not sent again is the one that the row had.
@@ -296,11 +300,11 @@ impl<'a> Follower<'a> {
         });
         let new: Tuple = new.collect();
         if !self.copied.has(&self.catalog, table, &commit, &old.values).await? {
-            rows.push((Op::Delete, old.values));
+            rows.push((Op::Delete, old.values, before));
         }
         if !self.copied.has(&self.catalog, table, &commit, &new).await? {
             let new = self.completed(table, new).await?;
-            rows.push((Op::Create, new));
+            rows.push((Op::Create, new, None));
         }
         match rows.is_empty() {
             true => Ok(()),
@@ -332,9 +336,10 @@ impl<'a> Follower<'a> {
         &mut self,
         table: &Arc<Table>,
         commit: Commit,
-        rows: Vec<(Op, Tuple)>,
+        rows: Vec<Change>,
     ) -> Result<(), PostgresError> {
-        let row = |(op, values)| Row { op, at_us: commit.at_us, xid: Some(commit.xid), values };
+        let row =
+            |(op, values, before)| Row { op, at_us: commit.at_us, xid: Some(commit.xid), values, before };
         self.outbox.add(table, rows.into_iter().map(row).collect()).await.map_err(stopped)
     }
 
@@ -349,5 +354,12 @@ impl<'a> Follower<'a> {
         }
         self.counted();
         Ok(())
+    }
+}
+
+impl Old {
+    /// The row before the change, if it is known and its stream tells it.
+    fn before(&self, table: &Table) -> Option<Tuple> {
+        (self.whole && table.tells_before).then(|| self.values.clone())
     }
 }

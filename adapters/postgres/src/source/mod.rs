@@ -38,12 +38,7 @@ use position::SourcePosition;
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory {
-        config_schema,
-        build,
-        check: Some(|_, config| check::check(config)),
-        reader: Some(reader::make),
-    }
+    SourceFactory { config_schema, build, check: Some(check::check), reader: Some(reader::make) }
 }
 
 fn config_schema() -> Value {

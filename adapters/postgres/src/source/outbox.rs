@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt8Array};
+use arrow_array::{ArrayRef, RecordBatch, StructArray, TimestampMicrosecondArray, UInt8Array};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
@@ -36,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) at_us: i64,
     pub(crate) xid: Option<u32>,
     pub(crate) values: Vec<Value>,
+    /// The row before the change, where it is known.
+    pub(crate) before: Option<Vec<Value>>,
 }
 
 /// Gathers rows and hands them over.
@@ -68,7 +71,17 @@ struct Batch {
     transactions: StringBuilder,
     unchanged: ListBuilder<StringBuilder>,
     columns: Vec<Cells>,
+    /// The rows before the changes, and whether there is one.
+    before: Vec<Cells>,
+    has_before: Vec<bool>,
     bytes: usize,
+}
+
+/// A row that fits its stream.
+struct Fitting {
+    cells: Vec<Cell>,
+    unchanged: Vec<usize>,
+    before: Option<Vec<Cell>>,
 }
 
 impl Outbox {
@@ -113,19 +126,18 @@ impl Outbox {
             self.flush().await?;
         }
         for row in rows {
-            let (op, values) = (row.op, row.values);
-            match cells(table, op, &values) {
-                Ok((cells, unchanged)) => {
+            match fitting(table, &row) {
+                Ok(fitting) => {
                     // A letter before it in the same change was handed over first.
                     if !matches!(self.open, Some(Open::Rows(_))) {
                         self.flush().await?;
                         self.open = Some(Open::Rows(Box::new(Batch::new(table.clone()))));
                     }
                     if let Some(Open::Rows(batch)) = &mut self.open {
-                        batch.push(op, row.at_us, row.xid, cells, &unchanged);
+                        batch.push(&row, fitting);
                     }
                 }
-                Err(misfit) => self.refuse(table, misfit, &values).await?,
+                Err(misfit) => self.refuse(table, misfit, &row.values).await?,
             }
         }
         Ok(())
@@ -245,17 +257,20 @@ impl Outbox {
 }
 
 /// A row's cells, if it fits.
-fn cells(table: &Table, op: Op, values: &[Value]) -> Result<(Vec<Cell>, Vec<usize>), Misfit> {
-    if op == Op::Truncate {
-        return Ok((table.columns.iter().map(|_| Cell::Null).collect(), Vec::new()));
+fn fitting(table: &Table, row: &Row) -> Result<Fitting, Misfit> {
+    if row.op == Op::Truncate {
+        let cells = table.columns.iter().map(|_| Cell::Null).collect();
+        return Ok(Fitting { cells, unchanged: Vec::new(), before: None });
     }
-    let (cells, unchanged) = table.cells(values)?;
-    let bytes: usize = cells.iter().map(Cell::bytes).sum();
+    let (cells, unchanged) = table.cells(&row.values)?;
+    let before = row.before.as_ref().filter(|_| table.tells_before);
+    let before = before.map(|before| table.cells(before)).transpose()?.map(|(cells, _)| cells);
+    let bytes: usize = cells.iter().chain(before.iter().flatten()).map(Cell::bytes).sum();
     if bytes > MAX_ROW_BYTES {
         let reason = format!("the row has {bytes} bytes; a record holds at most {MAX_ROW_BYTES}");
         return Err(Misfit { column: None, reason });
     }
-    Ok((cells, unchanged))
+    Ok(Fitting { cells, unchanged, before })
 }
 
 impl Batch {
@@ -266,24 +281,28 @@ impl Batch {
             transactions: StringBuilder::new(),
             unchanged: ListBuilder::new(StringBuilder::new()),
             columns: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            before: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            has_before: Vec::new(),
             bytes: 0,
             table,
         }
     }
 
-    fn push(&mut self, op: Op, at_us: i64, xid: Option<u32>, cells: Vec<Cell>, unchanged: &[usize]) {
-        self.ops.push(op.code());
-        self.times.push(at_us);
-        self.transactions.append_option(xid.map(|xid| xid.to_string()));
-        for index in unchanged {
+    fn push(&mut self, row: &Row, fitting: Fitting) {
+        let Fitting { cells, unchanged, before } = fitting;
+        self.ops.push(row.op.code());
+        self.times.push(row.at_us);
+        self.transactions.append_option(row.xid.map(|xid| xid.to_string()));
+        for index in &unchanged {
             self.unchanged.values().append_value(&self.table.columns[*index].name);
         }
         self.unchanged.append(!unchanged.is_empty());
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            self.bytes += cell.bytes();
-            column.push(cell);
+        if self.table.tells_before {
+            self.has_before.push(before.is_some());
+            let before = before.unwrap_or_else(|| cells.iter().map(|_| Cell::Null).collect());
+            self.bytes += gather(&mut self.before, before);
         }
-        self.bytes += ROW_BYTES;
+        self.bytes += gather(&mut self.columns, cells) + ROW_BYTES;
     }
 
     fn finish(mut self) -> RecordBatch {
@@ -294,9 +313,24 @@ impl Batch {
             columns.push(Arc::new(self.unchanged.finish()));
         }
         columns.extend(self.columns.iter_mut().map(Cells::finish));
+        let before = self.table.schema.arrow().fields().last().map(|field| field.data_type());
+        if let Some(DataType::Struct(fields)) = before.filter(|_| self.table.tells_before) {
+            let arrays = self.before.iter_mut().map(Cells::finish).collect();
+            columns.push(Arc::new(StructArray::new(fields.clone(), arrays, Some(self.has_before.into()))));
+        }
         RecordBatch::try_new(self.table.schema.arrow().clone(), columns)
             .expect("each column was built for its field of the same table")
     }
+}
+
+/// Appends a row's cells to their columns, and returns how many bytes they are.
+fn gather(columns: &mut [Cells], cells: Vec<Cell>) -> usize {
+    let mut bytes = 0;
+    for (column, cell) in columns.iter_mut().zip(cells) {
+        bytes += cell.bytes();
+        column.push(cell);
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -309,7 +343,7 @@ mod tests {
 
     fn row(id: &'static str) -> Row {
         let values = vec![Value::Text(Bytes::from_static(id.as_bytes())), Value::Unchanged];
-        Row { op: Op::Update, at_us: 0, xid: Some(7), values }
+        Row { op: Op::Update, at_us: 0, xid: Some(7), values, before: None }
     }
 
     #[tokio::test]
