@@ -26,7 +26,7 @@ mod error;
 pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
-pub use source::{NumericMode, SnapshotMode, SourceConfig};
+pub use source::{NumericMode, OnSlotLag, SnapshotMode, SourceConfig};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 

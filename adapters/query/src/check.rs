@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use towpath_adapter_api::{AdapterError, Checking, Finding};
+use towpath_record::ResourceName;
 
 use crate::config::{Query, QueryConfig};
 use crate::database::{PageOutput, PageSize, QueryDatabase, Shape, Statement};
@@ -13,7 +14,7 @@ use crate::statement;
 const ONE_ROW: PageSize = PageSize { rows: 1, bytes: 1 };
 
 /// Looks at each query.
-pub(crate) fn check<D: QueryDatabase>(config: &Value) -> Checking {
+pub(crate) fn check<D: QueryDatabase>(_source: &ResourceName, config: &Value) -> Checking {
     let config = QueryConfig::<D::Connection>::read(config);
     Box::pin(async move {
         let config = config?;

@@ -65,7 +65,7 @@ impl Layout {
         let key = query.key.iter().map(|name| place("key", name)).collect::<Result<Vec<_>, _>>()?;
         let column = |(place, shape): (usize, &Shape)| {
             let make = if key.contains(&place) { Column::required } else { Column::nullable };
-            make(&*shape.name, shape.column_type.clone())
+            make(&shape.name, shape.column_type.clone())
         };
         let columns = shapes.iter().enumerate().map(column).collect();
         let schema = StreamSchema::new(columns, query.key.clone()).map_err(|error| error.to_string())?;

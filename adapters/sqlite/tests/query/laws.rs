@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use towpath_adapter_api::{Registry, Verdict};
 use towpath_adapter_conformance::{SourceSubject, SourceSystem, registry_suite, source_suite};
 use towpath_adapter_sqlite::query_adapter;
+use towpath_record::ResourceName;
 
 use crate::harness::{Agent, orders};
 
@@ -80,7 +81,8 @@ async fn a_check_says_of_each_query_what_it_lacks() {
     queries.push(json!({ "stream": "c", "sql": "SELECT * FROM nowhere", "mark": "seen", "key": ["id"] }));
     queries.push(json!({ "stream": "d", "sql": "SELECT * FROM orders", "mark": "seen" }));
     config["connection"] = json!({ "path": agent.path() });
-    let findings = (query_adapter().source.unwrap().check.unwrap())(&config).await.unwrap();
+    let name = ResourceName::new("erp").unwrap();
+    let findings = (query_adapter().source.unwrap().check.unwrap())(&name, &config).await.unwrap();
     let verdicts: Vec<_> = findings.iter().map(|finding| finding.verdict).collect();
     assert_eq!(verdicts, [Verdict::Good, Verdict::Failed, Verdict::Failed, Verdict::Warning]);
     assert!(findings[1].found.contains("no column `seen`, its mark"), "{}", findings[1].found);
