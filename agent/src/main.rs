@@ -124,8 +124,14 @@ fn registry() -> Registry {
         towpath_adapter_mysql::adapter(),
         #[cfg(feature = "postgres")]
         towpath_adapter_postgres::adapter(),
+        #[cfg(feature = "postgres")]
+        towpath_adapter_postgres::query_adapter(),
         #[cfg(feature = "sqlite")]
         towpath_adapter_sqlite::adapter(),
+        #[cfg(feature = "sqlite")]
+        towpath_adapter_sqlite::query_adapter(),
+        #[cfg(feature = "odbc")]
+        towpath_adapter_odbc::adapter(),
     ])
 }
 

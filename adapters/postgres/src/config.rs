@@ -172,5 +172,8 @@ mod tests {
         let misplaced = json!({ "url": "postgres://u@h/d", "mode": "history", "deleted_at": "gone" });
         assert!(said(&misplaced).contains("`soft_delete`"));
         assert!(said(&json!({ "url": "postgres://u@h/d", "tls": { "mode": "always" } })).contains("prefer"));
+        assert!(said(&json!({ "url": "postgres://u@h/d", "tls": { "key": "/k" } })).contains("tls.cert"));
+        let unseen = json!({ "mode": "disable", "cert": "/c", "key": "/k" });
+        assert!(said(&json!({ "url": "postgres://u@h/d", "tls": unseen })).contains("require"));
     }
 }

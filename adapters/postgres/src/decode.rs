@@ -84,7 +84,7 @@ impl Gathered {
             Self::Float64(values) => array(bytes).map(|b| values.append_value(f64::from_be_bytes(b))),
             Self::Numeric(values, scale) => numeric::get(bytes, *scale).map(|n| values.append_value(n)),
             Self::Text(values) => str::from_utf8(bytes).ok().map(|text| values.append_value(text)),
-            Self::Bytes(values) => Some(values.append_value(bytes)),
+            Self::Bytes(values) => Some(bytes).map(|bytes| values.append_value(bytes)),
             Self::Date(values) => date(bytes).map(|days| values.append_value(days)),
             Self::Time(values) => array(bytes).map(|b| values.append_value(i64::from_be_bytes(b))),
             Self::Timestamp(values) => timestamp(bytes).map(|us| values.append_value(us)),

@@ -32,6 +32,9 @@ pub(crate) enum PostgresError {
     /// The authorities' file cannot be used.
     #[error("the authorities in {} cannot be used: {reason}; correct `tls.ca`", path.display())]
     Authority { path: PathBuf, reason: String },
+    /// The certificate or the key that shall prove who connects cannot be used.
+    #[error("{} cannot be used: {reason}; correct `tls.cert` and `tls.key`", path.display())]
+    Certificate { path: PathBuf, reason: String },
     /// The configuration cannot work.
     #[error("{0}")]
     Config(#[from] AdapterError),
@@ -100,6 +103,7 @@ impl PostgresError {
             Self::Damaged(_) => ErrorKind::Corrupt,
             Self::Tls(_)
             | Self::Authority { .. }
+            | Self::Certificate { .. }
             | Self::Unfit { .. }
             | Self::Encode(_)
             | Self::Conflict { .. }

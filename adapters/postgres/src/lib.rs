@@ -26,7 +26,7 @@ mod error;
 pub use config::Config;
 pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
-pub use source::{NumericMode, SnapshotMode, SourceConfig};
+pub use source::{NumericMode, OnSlotLag, SnapshotMode, SourceConfig};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 
@@ -37,6 +37,11 @@ pub fn adapter() -> Adapter {
         source: Some(source::factory()),
         sink: Some(SinkFactory { config_schema, build, reader: Some(reader) }),
     }
+}
+
+/// Queries at a PostgreSQL server as a source.
+pub fn query_adapter() -> Adapter {
+    source::query_adapter()
 }
 
 fn config_schema() -> serde_json::Value {

@@ -33,6 +33,13 @@ pub struct Tls {
     /// the operating system trusts.
     #[schemars(with = "Option<String>")]
     pub ca: Option<PathBuf>,
+    /// Path of a PEM file with the certificate that proves to the server who connects, and those that lead to
+    /// its authority. Default: none; the password proves it.
+    #[schemars(with = "Option<String>")]
+    pub cert: Option<PathBuf>,
+    /// Path of a PEM file with the key of `cert`, which no one else may read. Required beside `cert`.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<PathBuf>,
 }
 
 /// Whether TLS is used. The server's certificate is verified whenever it is.
@@ -91,6 +98,14 @@ impl Server {
                 return Err(self.invalid("no server is named; give `url`, or `host` and `user`"));
             }
             _ => {}
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            return Err(self.invalid("tls.cert and tls.key belong together; give both or neither"));
+        }
+        if self.tls.cert.is_some() && self.tls.mode == TlsMode::Disable {
+            return Err(
+                self.invalid("tls.cert is shown to the server only over TLS; set `tls.mode: require`")
+            );
         }
         self.connection().map(drop)
     }

@@ -1,10 +1,12 @@
 //! What protects the connection: rustls with the aws-lc provider and no other.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::PostgresError;
@@ -19,7 +21,28 @@ pub(crate) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, PostgresError> {
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, PostgresError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?).with_no_client_auth())
+    let config = config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?);
+    match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => with_certificate(config, cert, key),
+        _ => Ok(config.with_no_client_auth()),
+    }
+}
+
+/// Proves who connects by a certificate.
+fn with_certificate(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    cert: &Path,
+    key: &Path,
+) -> Result<ClientConfig, PostgresError> {
+    let unusable = |path: &Path, reason: String| PostgresError::Certificate { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| unusable(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(unusable(cert, "it holds no certificate".to_owned()));
+    }
+    // The error of a key that cannot be read names its form and never its content.
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error.to_string()))?;
+    config.with_client_auth_cert(chain, private).map_err(|error| unusable(key, error.to_string()))
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, PostgresError> {

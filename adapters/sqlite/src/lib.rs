@@ -19,6 +19,7 @@ mod error;
 
 pub use config::Config;
 pub use sink::SqliteSink;
+pub use source::query::{QueryConnection, SqliteQueries};
 
 use towpath_adapter_api::{Adapter, AdapterError, Sink, SinkFactory, TableReader};
 
@@ -29,6 +30,11 @@ pub fn adapter() -> Adapter {
         source: Some(source::factory()),
         sink: Some(SinkFactory { config_schema, build, reader: Some(reader) }),
     }
+}
+
+/// The registration of its queries.
+pub fn query_adapter() -> Adapter {
+    source::query::adapter()
 }
 
 fn config_schema() -> serde_json::Value {

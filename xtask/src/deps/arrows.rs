@@ -55,6 +55,15 @@ const ADAPTER_PREFIX: &str = "towpath-adapter-";
 const ADAPTER: Arrows =
     Arrows { code: &["towpath-record", "towpath-adapter-api"], tests: &["towpath-adapter-conformance"] };
 
+/// Databases that also run scheduled queries. Schedule, mark and position of those are the same for every database,
+/// and live in a crate that knows none; see docs/adr/0010.
+const WITH_QUERIES: &[&str] =
+    &["towpath-adapter-sqlite", "towpath-adapter-postgres", "towpath-adapter-mysql", "towpath-adapter-odbc"];
+const QUERYING_ADAPTER: Arrows = Arrows {
+    code: &["towpath-record", "towpath-adapter-api", "towpath-adapter-query"],
+    tests: &["towpath-adapter-conformance"],
+};
+
 /// Whether `from` may use `to`; `None` if the table does not know `from`.
 pub(crate) fn is_allowed(from: &str, to: &str, in_tests: bool) -> Option<bool> {
     match from {
@@ -84,6 +93,9 @@ pub(crate) fn allowed(from: &str) -> String {
 fn of(from: &str) -> Option<Arrows> {
     if let Some((_, code)) = TABLE.iter().find(|(name, _)| *name == from) {
         return Some(Arrows { code, tests: &[] });
+    }
+    if WITH_QUERIES.contains(&from) {
+        return Some(QUERYING_ADAPTER);
     }
     from.starts_with(ADAPTER_PREFIX).then_some(ADAPTER)
 }

@@ -93,9 +93,8 @@ impl MemorySink {
         }
         let record = self.told(&change, table.iter().find(|other| change.is_of(other)));
         let is_delete = change.op == Op::Delete;
-        if !(is_delete && self.has("ignores deletes"))
-            && !(!is_delete && self.has("keeps the first row of a key"))
-        {
+        let fault = if is_delete { "ignores deletes" } else { "keeps the first row of a key" };
+        if !self.has(fault) {
             table.retain(|other| !change.is_of(other));
         }
         if !is_delete {

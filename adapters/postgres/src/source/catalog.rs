@@ -1,6 +1,7 @@
 //! What the server knows: its tables, their keys and types.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio_postgres::Client;
 
@@ -27,7 +28,7 @@ const PUBLISHES_COLUMNS: i32 = 150_000;
 
 /// A session at the server, and what it has told.
 pub(crate) struct Catalog {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     version: i32,
     numeric: NumericMode,
     kinds: HashMap<u32, TypeFacts>,
@@ -67,7 +68,7 @@ impl Catalog {
     /// # Errors
     /// The server cannot be reached, refuses the login or is too old.
     pub(crate) async fn open(config: &SourceConfig) -> Result<Self, PostgresError> {
-        let client = client::connect(&config.server()).await?;
+        let client = Arc::new(client::connect(&config.server()).await?);
         client.batch_execute(SETTINGS).await.map_err(PostgresError::server("set up the session"))?;
         let version = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
         let version: i32 = version.map_err(PostgresError::server("ask for the server's version"))?.get(0);
@@ -93,10 +94,7 @@ impl Catalog {
 
     /// The tables of a publication, `schema.table` each.
     pub(crate) async fn published(&self, publication: &str) -> Result<Vec<String>, PostgresError> {
-        let sql = "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = $1";
-        let rows = self.client.query(sql, &[&publication]).await;
-        let rows = rows.map_err(PostgresError::server("list the publication's tables"))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        published(&self.client, publication).await
     }
 
     /// What must be known to copy a table of a publication; `None` if it is gone.
@@ -157,34 +155,21 @@ impl Catalog {
         Ok(key_order(&rows.map_err(PostgresError::server("look for a table's key"))?))
     }
 
-    /// The condition that the source's publication sets for a table. Where the publication is named after the source,
-    /// those that look like one count; they must agree.
-    ///
-    /// # Errors
-    /// The server fails, or the publications disagree.
+    /// The condition that a publication sets for a table.
     pub(crate) async fn filter(
         &self,
-        config: &SourceConfig,
+        publication: &str,
         schema: &str,
         table: &str,
     ) -> Result<Option<String>, PostgresError> {
         if self.version < PUBLISHES_COLUMNS {
             return Ok(None);
         }
-        const SQL: &str = "SELECT DISTINCT rowfilter FROM pg_publication_tables WHERE schemaname = $1 \
-             AND tablename = $2 AND CASE WHEN $3::text IS NULL THEN starts_with(pubname::text, 'towpath_') \
-             ELSE pubname = $3 END";
-        let publication = config.publication.as_ref().or(config.slot.as_ref());
-        let rows = self.client.query(SQL, &[&schema, &table, &publication]).await;
-        let rows = rows.map_err(PostgresError::server("look at the publication"))?;
-        if rows.len() > 1 {
-            let message = format!(
-                "several publications have table {schema}.{table}, with different conditions; name the source's in \
-                 `publication`"
-            );
-            return Err(PostgresError::unready(towpath_adapter_api::ErrorKind::Config, message));
-        }
-        Ok(rows.first().and_then(|row| row.get(0)))
+        const SQL: &str = "SELECT rowfilter FROM pg_publication_tables \
+             WHERE pubname = $1 AND schemaname = $2 AND tablename = $3";
+        let row = self.client.query_opt(SQL, &[&publication, &schema, &table]).await;
+        let row = row.map_err(PostgresError::server("look at the publication"))?;
+        Ok(row.and_then(|row| row.get(0)))
     }
 
     /// The columns of the primary key, or of the index that is the replica identity, in the order of the index.
@@ -246,6 +231,14 @@ impl Catalog {
         self.kinds.insert(type_oid, facts);
         Ok(facts)
     }
+}
+
+/// The tables of a publication, `schema.table` each.
+pub(crate) async fn published(client: &Client, publication: &str) -> Result<Vec<String>, PostgresError> {
+    let sql = "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = $1";
+    let rows = client.query(sql, &[&publication]).await;
+    let rows = rows.map_err(PostgresError::server("list the publication's tables"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Names and what SQL spells after a literal of each.

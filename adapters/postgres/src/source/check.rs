@@ -1,7 +1,4 @@
 //! Looks whether a server is ready to be read, and says what mends what is not. Nothing is changed.
-//!
-//! A check knows the configuration and not the source's name. Where slot and publication are named after the
-//! source, all that look like such are told.
 
 mod tables;
 mod slots;
@@ -9,6 +6,7 @@ mod slots;
 use serde_json::Value;
 use tokio_postgres::{Client, Row};
 use towpath_adapter_api::{Checking, Finding};
+use towpath_record::ResourceName;
 
 use super::config::{SourceConfig, Wanted};
 use crate::client;
@@ -16,16 +14,14 @@ use crate::error::PostgresError;
 use crate::table::quoted;
 use tables::Publications;
 
-/// What a slot or a publication that a source named after itself begins with.
-const OF_SOURCES: &str = "towpath_";
 const OLDEST: i32 = 130_000;
 const STREAMS_IN_PROGRESS: i32 = 140_000;
 /// How many more slots or connections are advised where all are in use.
 const MORE: i64 = 10;
 
-/// Looks at everything that the source of a configuration needs.
-pub(crate) fn check(config: &Value) -> Checking {
-    let config = SourceConfig::read(config);
+/// Looks at everything that the source of this name and configuration needs.
+pub(crate) fn check(source: &ResourceName, config: &Value) -> Checking {
+    let config = SourceConfig::read(config).map(|config| config.of_source(source));
     Box::pin(async move {
         let config = config?;
         let address = config.server().address();

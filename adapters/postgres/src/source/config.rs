@@ -1,5 +1,6 @@
 //! What an admin may say about a PostgreSQL source.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,12 +64,24 @@ pub struct SourceConfig {
     /// Whether a missing slot or publication is created. Default: true.
     #[serde(default = "yes")]
     pub create: bool,
+    /// Whether a slot that is made is also kept at standbys, so that it is there after a failover. PostgreSQL 17
+    /// or later, and standbys that are set up for it (`sync_replication_slots`). Default: false.
+    #[serde(default)]
+    pub failover: bool,
     /// Whether the rows that are there at the start are copied first. Default: initial.
     #[serde(default)]
     pub snapshot: SnapshotMode,
+    /// Tables that are to be copied again while changes flow: `schema.table` and a number. Each time the number
+    /// grows, the table is truncated at the sinks and copied once. Default: none.
+    #[serde(default)]
+    pub resync: BTreeMap<String, u64>,
     /// How `numeric(p,s)` of at most 38 digits is read. Default: decimal.
     #[serde(default)]
     pub numeric: NumericMode,
+    /// Whether records of tables with `REPLICA IDENTITY FULL` tell the row before an update or a delete, in the
+    /// column `_before`. Default: false.
+    #[serde(default)]
+    pub before: bool,
     /// Most rows that are handed over at once. Default: 16384.
     #[serde(default = "default_batch_rows")]
     pub batch_rows: usize,
@@ -81,11 +94,14 @@ pub struct SourceConfig {
     #[serde(default = "default_heartbeat")]
     #[schemars(with = "String")]
     pub heartbeat: TimeSpan,
-    /// How much log the slot may keep from being removed at the server before a warning is logged at each
-    /// heartbeat. Default: 1GiB.
+    /// How much log the slot may keep from being removed at the server. More is answered as `on_slot_lag` says;
+    /// one looks at each heartbeat. Default: 1GiB.
     #[serde(default = "default_max_slot_lag")]
     #[schemars(with = "String")]
     pub max_slot_lag_bytes: ByteSize,
+    /// What happens when the slot keeps more than `max_slot_lag_bytes`. Default: warn.
+    #[serde(default)]
+    pub on_slot_lag: OnSlotLag,
     /// The folder for large transactions that are not committed yet; their files have no name and vanish
     /// with the agent. Default: the system's folder for temporary files.
     #[serde(default)]
@@ -102,6 +118,19 @@ pub enum SnapshotMode {
     Initial,
     /// They are not: only what is committed from the slot's beginning on is read.
     Never,
+}
+
+/// What happens when the slot keeps too much log at the server.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSlotLag {
+    /// A warning is logged; the server keeps what the source has not read.
+    #[default]
+    Warn,
+    /// The slot is dropped, so that the server can remove its log, and a new one made when the agent has room
+    /// again; the tables are truncated at the sinks and copied anew. A slot that was lost is answered so too.
+    /// While tables are copied, a warning is logged instead.
+    DropAndResync,
 }
 
 /// How `numeric(p,s)` of at most 38 digits is read.
@@ -136,6 +165,13 @@ impl SourceConfig {
                 return Err(invalid(format!("{key} has a name of 1 to {MAX_NAME_BYTES} bytes")));
             }
         }
+        let resyncs = config.on_slot_lag == OnSlotLag::DropAndResync;
+        if resyncs && (config.snapshot == SnapshotMode::Never || !config.create) {
+            return Err(invalid(
+                "on_slot_lag: drop_and_resync makes a new slot and copies anew; it needs `snapshot: initial` and \
+                 `create: true`",
+            ));
+        }
         if config.batch_rows == 0 || config.batch_bytes.0 == 0 || config.heartbeat.0.is_zero() {
             return Err(invalid("batch_rows, batch_bytes and heartbeat must be more than nothing"));
         }
@@ -154,6 +190,14 @@ impl SourceConfig {
             password: self.password.clone(),
             tls: self.tls.clone(),
         }
+    }
+
+    /// The same with the names of slot and publication that a source of this name has.
+    pub(crate) fn of_source(mut self, source: &ResourceName) -> Self {
+        let slot = self.slot_of(source);
+        self.publication = Some(self.publication_of(&slot));
+        self.slot = Some(slot);
+        self
     }
 
     /// The slot of a source of this name. PostgreSQL takes lower-case letters, digits and `_`.
@@ -282,5 +326,7 @@ mod tests {
         assert!(said(&json!({ "stream": "all" })).contains("{table}"));
         assert!(said(&json!({ "tables": ["a[" ] })).contains("tables"));
         assert!(said(&json!({ "batch_rows": 0 })).contains("batch_rows"));
+        let resyncs = json!({ "on_slot_lag": "drop_and_resync", "snapshot": "never" });
+        assert!(said(&resyncs).contains("snapshot: initial"));
     }
 }

@@ -15,6 +15,8 @@ use crate::error::PostgresError;
 /// The runs of the copy, while a change that they have may still come.
 pub(crate) struct CopiedAlready {
     runs: Vec<Run>,
+    /// The tables that they are of; all of them if empty.
+    only: Vec<String>,
 }
 
 /// A run that may have copied a row.
@@ -25,8 +27,8 @@ struct Candidate<'a> {
 }
 
 impl CopiedAlready {
-    pub(crate) fn new(runs: &[Run]) -> Self {
-        Self { runs: runs.to_vec() }
+    pub(crate) fn new(runs: &[Run], only: &[String]) -> Self {
+        Self { runs: runs.to_vec(), only: only.to_vec() }
     }
 
     /// Forgets the runs once no change that they have can come.
@@ -74,6 +76,9 @@ impl CopiedAlready {
     /// The runs that may have copied a row of a table, in their order. The last run copied what none before it did.
     fn candidates(&self, table: &str, commit: &Commit) -> Vec<Candidate<'_>> {
         let mut candidates = Vec::new();
+        if !self.only.is_empty() && !self.only.iter().any(|name| name == table) {
+            return candidates;
+        }
         for (index, run) in self.runs.iter().enumerate() {
             let is_last = index + 1 == self.runs.len();
             let shows = commit.lsn < run.until && run.snapshot.shows(commit.xid);
@@ -121,7 +126,7 @@ mod tests {
     fn each_table_counts_by_the_run_that_copied_it() {
         let runs = [run(10, Some("public.a"), None), run(20, Some("public.t"), None)];
         let commit = |xid, lsn| Commit { xid, lsn, at_us: 0 };
-        let mut copied = CopiedAlready::new(&runs);
+        let mut copied = CopiedAlready::new(&runs, &[]);
         assert!(copied.has_table(&table(b'd'), &commit(15, 50)));
         assert!(!copied.has_table(&table(b'd'), &commit(25, 50)));
         assert!(!copied.has_table(&table(b'd'), &commit(15, 100)));
@@ -133,9 +138,18 @@ mod tests {
 
     #[test]
     fn a_table_that_two_runs_copied_has_two_candidates() {
-        let copied = CopiedAlready::new(&[run(10, None, Some("public.t")), run(20, Some("public.t"), None)]);
+        let copied =
+            CopiedAlready::new(&[run(10, None, Some("public.t")), run(20, Some("public.t"), None)], &[]);
         let commit = Commit { xid: 15, lsn: 50, at_us: 0 };
         let shows: Vec<_> = copied.candidates("public.t", &commit).iter().map(|c| c.shows).collect();
         assert_eq!(shows, [false, true]);
+    }
+    #[test]
+    fn a_copy_of_some_tables_has_no_change_of_another() {
+        let copied = CopiedAlready::new(&[run(10, Some("public.t"), None)], &["public.a".to_owned()]);
+        let commit = Commit { xid: 5, lsn: 50, at_us: 0 };
+        assert!(!copied.has_table(&table(b'd'), &commit));
+        let copied = CopiedAlready::new(&[run(10, Some("public.t"), None)], &["public.t".to_owned()]);
+        assert!(copied.has_table(&table(b'd'), &commit));
     }
 }

@@ -34,7 +34,8 @@ const SAYS_EVERY: u32 = 200;
 /// How many running transactions a position has room for.
 const MOST_RUNNING: usize = 1_000;
 
-/// Copies the tables of a publication that are wanted and not copied yet.
+/// Copies the tables of a publication that the position asks for and that are not copied yet, and returns the names of
+/// all of them. That they are copied is still to be told.
 ///
 /// # Errors
 /// The server fails, or the source is to stop.
@@ -44,10 +45,11 @@ pub(crate) async fn run(
     wanted: &Wanted,
     publication: &str,
     outbox: &mut Outbox,
-) -> Result<(), PostgresError> {
+) -> Result<Vec<String>, PostgresError> {
     await_older_transactions(catalog).await?;
     let mut tables = catalog.published(publication).await?;
-    tables.retain(|table| wanted.has(table));
+    let only = &outbox.position.only;
+    tables.retain(|table| wanted.has(table) && (only.is_empty() || only.contains(table)));
     tables.sort_unstable();
     if !outbox.position.has_room() {
         take_back(catalog, config, publication, &tables, outbox).await?;
@@ -55,23 +57,22 @@ pub(crate) async fn run(
     catalog.client.batch_execute(BEGIN).await.map_err(PostgresError::server("begin the copy"))?;
     let mut wire = see_the_same(catalog, config).await?;
     let at_us = begin_run(catalog, outbox).await?;
-    for name in tables {
+    for name in &tables {
         let done = outbox.position.runs.last().and_then(|run| run.done.clone());
-        if done.is_some_and(|done| name <= done) {
+        if done.is_some_and(|done| *name <= done) {
             continue;
         }
-        if let Some(copied) = catalog.copied(publication, &name).await? {
+        if let Some(copied) = catalog.copied(publication, name).await? {
             let table = Arc::new(catalog.table(&copied.relation, config).await?);
             copy_table(&mut wire, &copied, &table, at_us, outbox).await?;
         }
         outbox.flush().await.map_err(stopped)?;
         if let Some(run) = outbox.position.runs.last_mut() {
-            (run.done, run.part) = (Some(name), None);
+            (run.done, run.part) = (Some(name.clone()), None);
         }
     }
     catalog.client.batch_execute("COMMIT").await.map_err(PostgresError::server("end the copy"))?;
-    outbox.position.copying = false;
-    outbox.progress().await.map_err(stopped)
+    Ok(tables)
 }
 
 /// Opens the connection that rows come by, and lets it see what the session of the catalog sees.
@@ -148,6 +149,11 @@ async fn copy_table(
             outbox.flush().await.map_err(stopped)?;
             None
         }
+        None if outbox.position.anew => {
+            truncate(table, at_us, outbox).await?;
+            outbox.flush().await.map_err(stopped)?;
+            None
+        }
         None => None,
     };
     let sql = select(copied, table, after.as_deref());
@@ -157,7 +163,7 @@ async fn copy_table(
         let key = match line {
             Line::Whole(values) => {
                 let key = table.texts(&copied.key.names, &values).unwrap_or_default();
-                let row = Row { op: Op::Read, at_us, xid: None, values };
+                let row = Row { op: Op::Read, at_us, xid: None, values, before: None };
                 outbox.add(table, vec![row]).await.map_err(stopped)?;
                 Some(key)
             }
@@ -181,7 +187,7 @@ async fn copy_table(
 /// Takes back what earlier runs copied of a table.
 async fn truncate(table: &Arc<Table>, at_us: i64, outbox: &mut Outbox) -> Result<(), PostgresError> {
     tracing::info!(table = table.name, "the copy of the table begins again");
-    let row = Row { op: Op::Truncate, at_us, xid: None, values: Vec::new() };
+    let row = Row { op: Op::Truncate, at_us, xid: None, values: Vec::new(), before: None };
     outbox.add(table, vec![row]).await.map_err(stopped)
 }
 

@@ -1,7 +1,7 @@
 //! Follows the changes: each transaction in the order of commits, from the place where the source resumes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use towpath_record::Op;
@@ -10,6 +10,7 @@ use super::catalog::Catalog;
 use super::config::{SourceConfig, Wanted};
 use super::copied::CopiedAlready;
 use super::copy::{self, stopped};
+use super::known::{Known, Late};
 use super::message::{self, Commit, Message, Old, Relation, Tuple, Value};
 use super::outbox::{Outbox, Row};
 use super::spill::Spill;
@@ -17,14 +18,23 @@ use super::table::{Table, filled};
 use super::wire::{Changes, Event, Feedback};
 use crate::error::PostgresError;
 
-/// Follows the changes of one connection.
-pub(crate) struct Follower<'a> {
-    pub(crate) catalog: Catalog,
+/// What the changes of a connection are followed by.
+pub(crate) struct Guide<'a> {
     pub(crate) config: &'a SourceConfig,
     pub(crate) wanted: &'a Wanted,
     pub(crate) feedback: &'a Feedback,
-    pub(crate) outbox: Outbox,
-    pub(crate) copied: CopiedAlready,
+    /// The tables that were copied.
+    pub(crate) known: &'a Known,
+    /// Set when there are tables to be copied first.
+    pub(crate) late: &'a OnceLock<Late>,
+}
+
+/// Follows the changes of one connection.
+pub(crate) struct Follower<'a> {
+    catalog: Catalog,
+    guide: Guide<'a>,
+    outbox: Outbox,
+    copied: CopiedAlready,
     tables: HashMap<u32, Option<Arc<Table>>>,
     /// Transactions that are not committed yet.
     spills: HashMap<u32, Spill>,
@@ -32,6 +42,9 @@ pub(crate) struct Follower<'a> {
     streaming: Option<u32>,
     transaction: Option<Transaction>,
 }
+
+/// What happened to a row, the row, and the row before, where it is known and told.
+type Change = (Op, Tuple, Option<Tuple>);
 
 /// The committed transaction whose changes are coming.
 struct Transaction {
@@ -43,19 +56,11 @@ struct Transaction {
 }
 
 impl<'a> Follower<'a> {
-    pub(crate) fn new(
-        catalog: Catalog,
-        config: &'a SourceConfig,
-        wanted: &'a Wanted,
-        feedback: &'a Feedback,
-        outbox: Outbox,
-        copied: CopiedAlready,
-    ) -> Self {
+    pub(crate) fn new(catalog: Catalog, guide: Guide<'a>, outbox: Outbox) -> Self {
+        let copied = CopiedAlready::new(&outbox.position.runs, &outbox.position.only);
         Self {
             catalog,
-            config,
-            wanted,
-            feedback,
+            guide,
             outbox,
             copied,
             tables: HashMap::new(),
@@ -65,24 +70,31 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Reads until the connection ends.
+    /// Reads until there are tables to be copied first, and comes back between two transactions. What an earlier copy has
+    /// must be behind it by then, since a position tells of one copy.
     ///
     /// # Errors
     /// The connection broke, the stream is damaged, or the source is to stop.
-    pub(crate) async fn run(mut self, mut changes: Changes) -> Result<(), PostgresError> {
+    pub(crate) async fn run(mut self, mut changes: Changes) -> Result<Outbox, PostgresError> {
         loop {
             match changes.next().await? {
                 Event::Message { body, whole } => self.take(body, whole).await?,
                 Event::Alive { lsn, wants_answer } => {
-                    self.feedback.has_read(lsn);
+                    self.guide.feedback.has_read(lsn);
                     if wants_answer {
-                        self.feedback.send(false).await?;
+                        self.guide.feedback.send(false).await?;
                     }
                     self.rest(lsn).await?;
                 }
             }
             if self.transaction.is_none() && !changes.has_next() {
                 self.outbox.flush().await.map_err(stopped)?;
+            }
+            if self.transaction.is_none()
+                && self.outbox.position.runs.is_empty()
+                && self.guide.late.get().is_some()
+            {
+                return Ok(self.outbox);
             }
         }
     }
@@ -96,7 +108,7 @@ impl<'a> Follower<'a> {
             self.outbox.position.move_to(lsn, 0);
             self.copied.forget(lsn);
         }
-        match self.outbox.is_silent_for(self.config.heartbeat.0) {
+        match self.outbox.is_silent_for(self.guide.config.heartbeat.0) {
             true => self.outbox.progress().await.map_err(stopped),
             false => Ok(()),
         }
@@ -109,7 +121,7 @@ impl<'a> Follower<'a> {
                 let part =
                     body.get(1..5).map(|part| u32::from_be_bytes([part[0], part[1], part[2], part[3]]));
                 let part = part.ok_or(PostgresError::Damaged("a message ends too early"))?;
-                let folder = self.config.spill_folder.as_deref();
+                let folder = self.guide.config.spill_folder.as_deref();
                 let spill = match self.spills.entry(xid) {
                     std::collections::hash_map::Entry::Occupied(spill) => spill.into_mut(),
                     std::collections::hash_map::Entry::Vacant(none) => none.insert(Spill::new(folder)?),
@@ -161,7 +173,7 @@ impl<'a> Follower<'a> {
         self.outbox.position.move_to(end, 0);
         self.outbox.continues = false;
         self.copied.forget(end);
-        self.feedback.has_read(end);
+        self.guide.feedback.has_read(end);
     }
 
     /// Reads a transaction again that came before its commit.
@@ -183,8 +195,10 @@ impl<'a> Follower<'a> {
     /// Takes a table's description for the changes that follow.
     async fn learn(&mut self, relation: &Relation) -> Result<(), PostgresError> {
         let name = format!("{}.{}", relation.schema, relation.name);
-        let table = match self.wanted.has(&name) {
-            true => Some(Arc::new(self.catalog.table(relation, self.config).await?)),
+        // A table that is to be copied first shows all this in its copy, which is made after it.
+        let Guide { config, known, wanted, .. } = self.guide;
+        let table = match wanted.has(&name) && !known.awaits(&name, config) {
+            true => Some(Arc::new(self.catalog.table(relation, self.guide.config).await?)),
             false => None,
         };
         self.tables.insert(relation.oid, table);
@@ -219,7 +233,7 @@ impl<'a> Follower<'a> {
         match change {
             Message::Insert { table, new } => {
                 if let Some(table) = self.table(table)? {
-                    self.write(&table, commit, Op::Create, new).await?;
+                    self.write(&table, commit, (Op::Create, new, None)).await?;
                 }
             }
             Message::Update { table, old, new } => {
@@ -229,7 +243,8 @@ impl<'a> Follower<'a> {
             }
             Message::Delete { table, old } => {
                 if let Some(table) = self.table(table)? {
-                    self.write(&table, commit, Op::Delete, old.values).await?;
+                    let before = old.before(&table);
+                    self.write(&table, commit, (Op::Delete, old.values, before)).await?;
                 }
             }
             Message::Truncate { tables } => {
@@ -237,7 +252,7 @@ impl<'a> Follower<'a> {
                     if let Some(table) = self.table(table)?
                         && !self.copied.has_table(&table, &commit)
                     {
-                        self.emit(&table, commit, vec![(Op::Truncate, Vec::new())]).await?;
+                        self.emit(&table, commit, vec![(Op::Truncate, Vec::new(), None)]).await?;
                     }
                 }
             }
@@ -251,13 +266,12 @@ impl<'a> Follower<'a> {
         &mut self,
         table: &Arc<Table>,
         commit: Commit,
-        op: Op,
-        row: Tuple,
+        change: Change,
     ) -> Result<(), PostgresError> {
-        if self.copied.has(&self.catalog, table, &commit, &row).await? {
+        if self.copied.has(&self.catalog, table, &commit, &change.1).await? {
             return Ok(());
         }
-        self.emit(table, commit, vec![(op, row)]).await
+        self.emit(table, commit, vec![change]).await
     }
 
     /// An update that changes the key is a delete and a create to everyone who knows rows by their key.
@@ -272,8 +286,9 @@ impl<'a> Follower<'a> {
             Some(old) if old.whole => filled(new, &old.values),
             _ => new,
         };
+        let before = old.as_ref().and_then(|old| old.before(table));
         let Some(old) = old.filter(|old| table.keys_differ(&old.values, &new)) else {
-            return self.write(table, commit, Op::Update, new).await;
+            return self.write(table, commit, (Op::Update, new, before)).await;
         };
         let mut rows = Vec::with_capacity(2);
         // The key that was not sent again is the one that the row had.
@@ -285,11 +300,11 @@ impl<'a> Follower<'a> {
         });
         let new: Tuple = new.collect();
         if !self.copied.has(&self.catalog, table, &commit, &old.values).await? {
-            rows.push((Op::Delete, old.values));
+            rows.push((Op::Delete, old.values, before));
         }
         if !self.copied.has(&self.catalog, table, &commit, &new).await? {
             let new = self.completed(table, new).await?;
-            rows.push((Op::Create, new));
+            rows.push((Op::Create, new, None));
         }
         match rows.is_empty() {
             true => Ok(()),
@@ -321,9 +336,10 @@ impl<'a> Follower<'a> {
         &mut self,
         table: &Arc<Table>,
         commit: Commit,
-        rows: Vec<(Op, Tuple)>,
+        rows: Vec<Change>,
     ) -> Result<(), PostgresError> {
-        let row = |(op, values)| Row { op, at_us: commit.at_us, xid: Some(commit.xid), values };
+        let row =
+            |(op, values, before)| Row { op, at_us: commit.at_us, xid: Some(commit.xid), values, before };
         self.outbox.add(table, rows.into_iter().map(row).collect()).await.map_err(stopped)
     }
 
@@ -338,5 +354,12 @@ impl<'a> Follower<'a> {
         }
         self.counted();
         Ok(())
+    }
+}
+
+impl Old {
+    /// The row before the change, if it is known and its stream tells it.
+    fn before(&self, table: &Table) -> Option<Tuple> {
+        (self.whole && table.tells_before).then(|| self.values.clone())
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt8Array};
+use arrow_array::{ArrayRef, RecordBatch, StructArray, TimestampMicrosecondArray, UInt8Array};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::{Op, StreamName};
+use towpath_record::{Mark, Op, StreamName};
 
 use super::cell::{Cell, Cells};
 use super::config::SourceConfig;
@@ -24,6 +25,8 @@ use super::table::{Misfit, Table};
 pub(crate) const MAX_ROW_BYTES: usize = 8 << 20;
 /// A longer key is not kept in a position.
 const MAX_KEY_BYTES: usize = 4 << 10;
+/// How many marks an emission carries; a frame holds 256.
+const MARKS_AT_ONCE: usize = 200;
 /// What a row takes beside its cells.
 const ROW_BYTES: usize = 16;
 
@@ -34,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) at_us: i64,
     pub(crate) xid: Option<u32>,
     pub(crate) values: Vec<Value>,
+    /// The row before the change, where it is known.
+    pub(crate) before: Option<Vec<Value>>,
 }
 
 /// Gathers rows and hands them over.
@@ -66,7 +71,17 @@ struct Batch {
     transactions: StringBuilder,
     unchanged: ListBuilder<StringBuilder>,
     columns: Vec<Cells>,
+    /// The rows before the changes, and whether there is one.
+    before: Vec<Cells>,
+    has_before: Vec<bool>,
     bytes: usize,
+}
+
+/// A row that fits its stream.
+struct Fitting {
+    cells: Vec<Cell>,
+    unchanged: Vec<usize>,
+    before: Option<Vec<Cell>>,
 }
 
 impl Outbox {
@@ -111,19 +126,18 @@ impl Outbox {
             self.flush().await?;
         }
         for row in rows {
-            let (op, values) = (row.op, row.values);
-            match cells(table, op, &values) {
-                Ok((cells, unchanged)) => {
+            match fitting(table, &row) {
+                Ok(fitting) => {
                     // A letter before it in the same change was handed over first.
                     if !matches!(self.open, Some(Open::Rows(_))) {
                         self.flush().await?;
                         self.open = Some(Open::Rows(Box::new(Batch::new(table.clone()))));
                     }
                     if let Some(Open::Rows(batch)) = &mut self.open {
-                        batch.push(op, row.at_us, row.xid, cells, &unchanged);
+                        batch.push(&row, fitting);
                     }
                 }
-                Err(misfit) => self.refuse(table, misfit, &values).await?,
+                Err(misfit) => self.refuse(table, misfit, &row.values).await?,
             }
         }
         Ok(())
@@ -181,7 +195,30 @@ impl Outbox {
             }
             Some(Open::Letters(stream, letters)) => (stream, Rows::DeadLetters(letters)),
         };
-        self.emit(stream, rows).await
+        self.emit(stream, rows, Vec::new()).await
+    }
+
+    /// Hands over what is in hand, and then the position with facts that hold with it, all in as few emissions as can
+    /// carry them. The position that `change` makes comes with the last.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn tell(
+        &mut self,
+        marks: Vec<Mark>,
+        change: impl FnOnce(&mut SourcePosition),
+    ) -> Result<(), Stopped> {
+        self.flush().await?;
+        let mut marks = marks.into_iter().peekable();
+        let mut next = || (marks.by_ref().take(MARKS_AT_ONCE).collect::<Vec<_>>(), marks.peek().is_some());
+        loop {
+            let (some, more) = next();
+            if !more {
+                change(&mut self.position);
+                return self.emit(self.progress.clone(), Rows::Progress, some).await;
+            }
+            self.emit(self.progress.clone(), Rows::Progress, some).await?;
+        }
     }
 
     /// Hands over what is in hand and, if that is nothing, the position alone.
@@ -191,7 +228,7 @@ impl Outbox {
     pub(crate) async fn progress(&mut self) -> Result<(), Stopped> {
         match self.open {
             Some(_) => self.flush().await,
-            None => self.emit(self.progress.clone(), Rows::Progress).await,
+            None => self.emit(self.progress.clone(), Rows::Progress, Vec::new()).await,
         }
     }
 
@@ -200,12 +237,12 @@ impl Outbox {
         self.position.lsn > self.emitted_lsn && self.emitted_at.elapsed() >= span
     }
 
-    async fn emit(&mut self, stream: StreamName, rows: Rows) -> Result<(), Stopped> {
+    async fn emit(&mut self, stream: StreamName, rows: Rows, marks: Vec<Mark>) -> Result<(), Stopped> {
         self.note_copied_key();
         (self.emitted_at, self.emitted_lsn) = (Instant::now(), self.position.lsn);
         let position = self.position.write();
         let transaction_continues = self.continues;
-        self.output.emit(Emission { stream, rows, position, marks: Vec::new(), transaction_continues }).await
+        self.output.emit(Emission { stream, rows, position, marks, transaction_continues }).await
     }
 
     fn note_copied_key(&mut self) {
@@ -220,17 +257,20 @@ impl Outbox {
 }
 
 /// A row's cells, if it fits.
-fn cells(table: &Table, op: Op, values: &[Value]) -> Result<(Vec<Cell>, Vec<usize>), Misfit> {
-    if op == Op::Truncate {
-        return Ok((table.columns.iter().map(|_| Cell::Null).collect(), Vec::new()));
+fn fitting(table: &Table, row: &Row) -> Result<Fitting, Misfit> {
+    if row.op == Op::Truncate {
+        let cells = table.columns.iter().map(|_| Cell::Null).collect();
+        return Ok(Fitting { cells, unchanged: Vec::new(), before: None });
     }
-    let (cells, unchanged) = table.cells(values)?;
-    let bytes: usize = cells.iter().map(Cell::bytes).sum();
+    let (cells, unchanged) = table.cells(&row.values)?;
+    let before = row.before.as_ref().filter(|_| table.tells_before);
+    let before = before.map(|before| table.cells(before)).transpose()?.map(|(cells, _)| cells);
+    let bytes: usize = cells.iter().chain(before.iter().flatten()).map(Cell::bytes).sum();
     if bytes > MAX_ROW_BYTES {
         let reason = format!("the row has {bytes} bytes; a record holds at most {MAX_ROW_BYTES}");
         return Err(Misfit { column: None, reason });
     }
-    Ok((cells, unchanged))
+    Ok(Fitting { cells, unchanged, before })
 }
 
 impl Batch {
@@ -241,24 +281,28 @@ impl Batch {
             transactions: StringBuilder::new(),
             unchanged: ListBuilder::new(StringBuilder::new()),
             columns: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            before: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            has_before: Vec::new(),
             bytes: 0,
             table,
         }
     }
 
-    fn push(&mut self, op: Op, at_us: i64, xid: Option<u32>, cells: Vec<Cell>, unchanged: &[usize]) {
-        self.ops.push(op.code());
-        self.times.push(at_us);
-        self.transactions.append_option(xid.map(|xid| xid.to_string()));
-        for index in unchanged {
+    fn push(&mut self, row: &Row, fitting: Fitting) {
+        let Fitting { cells, unchanged, before } = fitting;
+        self.ops.push(row.op.code());
+        self.times.push(row.at_us);
+        self.transactions.append_option(row.xid.map(|xid| xid.to_string()));
+        for index in &unchanged {
             self.unchanged.values().append_value(&self.table.columns[*index].name);
         }
         self.unchanged.append(!unchanged.is_empty());
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            self.bytes += cell.bytes();
-            column.push(cell);
+        if self.table.tells_before {
+            self.has_before.push(before.is_some());
+            let before = before.unwrap_or_else(|| cells.iter().map(|_| Cell::Null).collect());
+            self.bytes += gather(&mut self.before, before);
         }
-        self.bytes += ROW_BYTES;
+        self.bytes += gather(&mut self.columns, cells) + ROW_BYTES;
     }
 
     fn finish(mut self) -> RecordBatch {
@@ -269,9 +313,24 @@ impl Batch {
             columns.push(Arc::new(self.unchanged.finish()));
         }
         columns.extend(self.columns.iter_mut().map(Cells::finish));
+        let before = self.table.schema.arrow().fields().last().map(|field| field.data_type());
+        if let Some(DataType::Struct(fields)) = before.filter(|_| self.table.tells_before) {
+            let arrays = self.before.iter_mut().map(Cells::finish).collect();
+            columns.push(Arc::new(StructArray::new(fields.clone(), arrays, Some(self.has_before.into()))));
+        }
         RecordBatch::try_new(self.table.schema.arrow().clone(), columns)
             .expect("each column was built for its field of the same table")
     }
+}
+
+/// Appends a row's cells to their columns, and returns how many bytes they are.
+fn gather(columns: &mut [Cells], cells: Vec<Cell>) -> usize {
+    let mut bytes = 0;
+    for (column, cell) in columns.iter_mut().zip(cells) {
+        bytes += cell.bytes();
+        column.push(cell);
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -284,7 +343,7 @@ mod tests {
 
     fn row(id: &'static str) -> Row {
         let values = vec![Value::Text(Bytes::from_static(id.as_bytes())), Value::Unchanged];
-        Row { op: Op::Update, at_us: 0, xid: Some(7), values }
+        Row { op: Op::Update, at_us: 0, xid: Some(7), values, before: None }
     }
 
     #[tokio::test]

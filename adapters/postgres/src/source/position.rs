@@ -35,6 +35,16 @@ pub(crate) struct SourcePosition {
     /// The runs of the copy, in the order in which they copied, while their snapshots matter.
     #[prost(message, repeated, tag = "4")]
     pub(crate) runs: Vec<Run>,
+    /// Whether the copy replaces an earlier one: each table begins behind a record that truncates it. With no place
+    /// in the log, the slot is still to be made.
+    #[prost(bool, tag = "5")]
+    pub(crate) anew: bool,
+    /// The tables that the copy is of, while its runs matter; all of them if empty.
+    #[prost(string, repeated, tag = "6")]
+    pub(crate) only: Vec<String>,
+    /// The digest of the set of tables that were copied; 0 for none.
+    #[prost(uint64, tag = "7")]
+    pub(crate) known: u64,
 }
 
 /// What one process copied under one snapshot: everything that no earlier run has, up to its end.
@@ -67,6 +77,11 @@ pub(crate) struct Part {
 }
 
 impl SourcePosition {
+    /// Where a source stands that is to copy everything anew.
+    pub(crate) fn anew() -> Self {
+        Self { copying: true, anew: true, ..Self::default() }
+    }
+
     /// Reads a position; the empty one is the beginning.
     ///
     /// # Errors
@@ -106,6 +121,9 @@ impl SourcePosition {
         if !self.runs.is_empty() && self.runs.iter().all(|run| run.until <= lsn) {
             self.runs.clear();
         }
+        if self.runs.is_empty() && !self.copying {
+            self.only.clear();
+        }
     }
 }
 
@@ -121,7 +139,14 @@ mod tests {
             done: Some("public.a".to_owned()),
             part: Some(Part { table: "public.b".to_owned(), file: 7, key: vec!["1".to_owned()] }),
         };
-        let position = SourcePosition { lsn: 1 << 40, changes: 5, copying: true, runs: vec![run] };
+        let position = SourcePosition {
+            lsn: 1 << 40,
+            changes: 5,
+            copying: true,
+            runs: vec![run],
+            ..SourcePosition::anew()
+        };
+        let position = SourcePosition { only: vec!["public.b".to_owned()], known: 9, ..position };
         assert_eq!(SourcePosition::read(&position.write()).unwrap(), Some(position));
         assert_eq!(SourcePosition::read(&Position::default()).unwrap(), None);
         let unknown = SourcePosition::read(&Position(Bytes::from_static(&[9]))).unwrap_err();

@@ -54,7 +54,8 @@ async fn read(config: &SourceConfig, reading: &Reading, output: &BatchOutput) ->
     let mut catalog = Catalog::open(config).await?;
     let place = place(&catalog, config, reading).await?;
     let mut rows = Rows::of(&mut catalog, &place, reading).await?;
-    let filter = catalog.filter(config, &place.schema, &place.name).await?;
+    let publication = config.publication_of(&config.slot_of(&reading.owner));
+    let filter = catalog.filter(&publication, &place.schema, &place.name).await?;
     let keys = match &reading.rows {
         WhichRows::All => None,
         WhichRows::Keys(keys) if keys.num_rows() == 0 => return Ok(()),

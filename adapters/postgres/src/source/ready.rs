@@ -1,13 +1,26 @@
 //! Sees that the server is ready for logical replication: settings, privileges, publication, slot. What is missing
 //! is made, or named with the SQL that makes it.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 use towpath_adapter_api::ErrorKind;
 
+use super::catalog::literal;
 use super::config::{SourceConfig, Wanted};
 use super::lsn::Lsn;
 use crate::error::PostgresError;
 use crate::table::quoted;
+
+/// The SQLSTATEs of a slot that someone uses, and of one that is there already; how often, and with what pauses, one
+/// tries again.
+const IN_USE: &str = "55006";
+const IS_THERE: &str = "42710";
+const BUSY_TRIES: u32 = 300;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Since this version a slot can be kept at standbys.
+pub(crate) const KEEPS_AT_STANDBYS: i32 = 170_000;
 
 /// The slot and the publication of a source.
 pub(crate) struct Names {
@@ -128,11 +141,38 @@ pub(crate) async fn slot(
     name: &str,
     resumes_at: Option<u64>,
 ) -> Result<Lsn, PostgresError> {
+    let mut tries = 0;
+    loop {
+        match ready_slot(client, config, name, resumes_at).await? {
+            Some(begins) => return Ok(begins),
+            None if tries < BUSY_TRIES => {
+                tries += 1;
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            None => {
+                let message = format!(
+                    "replication slot `{name}` is being made by someone else; that waits for the transactions that run at \
+                     the server"
+                );
+                return Err(PostgresError::unready(ErrorKind::Unavailable, message));
+            }
+        }
+    }
+}
+
+/// The same; `None` while a run that was cut off still makes the slot at the server, or its slot is being taken back.
+async fn ready_slot(
+    client: &Client,
+    config: &SourceConfig,
+    name: &str,
+    resumes_at: Option<u64>,
+) -> Result<Option<Lsn>, PostgresError> {
     const SQL: &str = "SELECT coalesce(plugin, slot_type)::text, database IS NOT DISTINCT FROM current_database(), \
          wal_status IS NOT DISTINCT FROM 'lost', confirmed_flush_lsn::text FROM pg_replication_slots \
          WHERE slot_name = $1";
     let row = client.query_opt(SQL, &[&name]).await.map_err(PostgresError::server("look for the slot"))?;
-    let anew = "the changes since then are gone; delete the source and apply it under another name, which copies anew";
+    let anew = "the changes since then are gone; set `on_slot_lag: drop_and_resync`, or delete the source and apply it \
+        under another name; both copy anew";
     let lost = |what: String| Err(PostgresError::unready(ErrorKind::PositionLost, format!("{what}; {anew}")));
     let Some(row) = row else {
         return match resumes_at {
@@ -154,7 +194,8 @@ pub(crate) async fn slot(
         ));
     }
     let begins: Option<String> = row.get(3);
-    let begins = begins.as_deref().and_then(Lsn::parse);
+    let Some(begins) = begins else { return Ok(None) };
+    let begins = Lsn::parse(&begins);
     let begins = begins.ok_or(PostgresError::Damaged("the slot's place in the log cannot be read"))?;
     if resumes_at.is_some_and(|lsn| lsn < begins.0) {
         let needed = Lsn(resumes_at.unwrap_or_default());
@@ -162,17 +203,65 @@ pub(crate) async fn slot(
             "replication slot `{name}` was advanced to {begins} by another reader; {needed} is needed"
         ));
     }
-    Ok(begins)
+    Ok(Some(begins))
 }
 
-async fn create_slot(client: &Client, config: &SourceConfig, name: &str) -> Result<Lsn, PostgresError> {
-    let sql = format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput');");
+/// Drops the slot, if it is there, once its last reader is gone.
+///
+/// # Errors
+/// The server refuses, or someone else goes on reading from it.
+pub(crate) async fn drop_slot(client: &Client, name: &str) -> Result<(), PostgresError> {
+    const DROP: &str =
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1";
+    let mut tries = 0;
+    loop {
+        match client.query(DROP, &[&name]).await {
+            Ok(_) => return Ok(()),
+            // The server notices a moment later that its reader has gone.
+            Err(error) if tries < BUSY_TRIES && error.code().is_some_and(|code| code.code() == IN_USE) => {
+                tries += 1;
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            Err(error) => return Err(PostgresError::server(format!("drop replication slot {name}"))(error)),
+        }
+    }
+}
+
+/// The call that makes a slot. Servers before 17 do not know the parameter for standbys.
+fn creation(name: &str, failover: bool) -> String {
+    let kept = if failover { ", failover => true" } else { "" };
+    format!("pg_create_logical_replication_slot({name}, 'pgoutput'{kept})")
+}
+
+/// Makes the slot; `None` if it is being made or taken back just now.
+async fn create_slot(
+    client: &Client,
+    config: &SourceConfig,
+    name: &str,
+) -> Result<Option<Lsn>, PostgresError> {
+    let version = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
+    let version: i32 = version.map_err(PostgresError::server("ask for the server's version"))?.get(0);
+    if config.failover && version < KEEPS_AT_STANDBYS {
+        let message = format!(
+            "the server has version {}, and slots are kept at standbys from 17 on; leave `failover` out",
+            version / 10_000
+        );
+        return Err(PostgresError::unready(ErrorKind::Config, message));
+    }
+    let sql = format!("SELECT {};", creation(&literal(name), config.failover));
     if !config.create {
         let message = format!("replication slot `{name}` does not exist; run {sql} or set `create: true`");
         return Err(PostgresError::unready(ErrorKind::Config, message));
     }
-    let made = "SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')";
-    let made = client.query_one(made, &[&name]).await.map_err(|error| match error.code() {
+    let made = format!("SELECT lsn::text FROM {}", creation("$1", config.failover));
+    let made = client.query_one(&made, &[&name]).await;
+    if made
+        .as_ref()
+        .is_err_and(|error| error.code().is_some_and(|code| [IN_USE, IS_THERE].contains(&code.code())))
+    {
+        return Ok(None);
+    }
+    let made = made.map_err(|error| match error.code() {
         Some(code) if code.code() == "53400" => {
             let message = "every replication slot is in use; raise `max_replication_slots` and restart the server, or \
                  drop one that nobody reads: SELECT slot_name, active FROM pg_replication_slots;";
@@ -180,5 +269,20 @@ async fn create_slot(client: &Client, config: &SourceConfig, name: &str) -> Resu
         }
         _ => PostgresError::server(format!("create replication slot {name}"))(error),
     })?;
-    Lsn::parse(made.get(0)).ok_or(PostgresError::Damaged("the slot's place in the log cannot be read"))
+    let begins = Lsn::parse(made.get(0));
+    begins.map(Some).ok_or(PostgresError::Damaged("the slot's place in the log cannot be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_slot_for_failover_names_the_parameter_that_older_servers_lack() {
+        assert_eq!(creation("$1", false), "pg_create_logical_replication_slot($1, 'pgoutput')");
+        assert_eq!(
+            creation("$1", true),
+            "pg_create_logical_replication_slot($1, 'pgoutput', failover => true)"
+        );
+    }
 }

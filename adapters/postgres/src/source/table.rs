@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use towpath_adapter_api::AdapterError;
-use towpath_record::schema::UNCHANGED_COLUMN;
+use towpath_record::schema::{BEFORE_COLUMN, UNCHANGED_COLUMN};
 use towpath_record::{Column, ColumnType, StreamName, StreamSchema};
 
 use super::cell::Cell;
@@ -29,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) key: Vec<usize>,
     /// Whether the stream has the column that names values which were not sent.
     pub(crate) tells_unchanged: bool,
+    /// Whether the stream has the column of the row before the change.
+    pub(crate) tells_before: bool,
 }
 
 /// A column of a table.
@@ -77,7 +79,11 @@ impl Table {
         let unchanged = Column::nullable(UNCHANGED_COLUMN, ColumnType::List(Box::new(item)));
         let columns = relation.columns.iter().zip(kinds);
         let columns = columns.map(|(c, kind)| Column::nullable(&c.name, kind.kind.column_type()));
-        let columns = tells_unchanged.then_some(unchanged).into_iter().chain(columns).collect();
+        let columns: Vec<_> = columns.collect();
+        let tells_before = config.before && relation.identity == IDENTITY_FULL;
+        let before =
+            tells_before.then(|| Column::nullable(BEFORE_COLUMN, ColumnType::Struct(columns.clone())));
+        let columns = tells_unchanged.then_some(unchanged).into_iter().chain(columns).chain(before).collect();
         let names = key.iter().map(|i| relation.columns[*i].name.clone()).collect();
         let schema = StreamSchema::new(columns, names).map_err(|error| {
             let message =
@@ -88,7 +94,17 @@ impl Table {
         let columns = relation.columns.iter().zip(kinds);
         let columns =
             columns.map(|(c, kind)| TableColumn { name: c.name.clone(), kind: kind.kind }).collect();
-        Ok(Self { oid: relation.oid, name, place, stream, schema, columns, key, tells_unchanged })
+        Ok(Self {
+            oid: relation.oid,
+            name,
+            place,
+            stream,
+            schema,
+            columns,
+            key,
+            tells_unchanged,
+            tells_before,
+        })
     }
 
     /// A row's cells, and which of its columns were not sent.

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use towpath_adapter_api::Rows;
+use towpath_adapter_conformance::cell;
 use towpath_record::Position;
 
 use crate::harness::{Copy, Database, Run, read, server, shown};
@@ -98,4 +100,37 @@ async fn an_idle_source_lets_the_server_forget_its_log() -> Result<()> {
     }
     ensure!(database.texts(slot).await? != before, "the slot stays at {before:?} with {last:?}");
     run.stop().await
+}
+
+#[tokio::test]
+async fn the_row_before_a_change_is_told_where_it_is_asked_for_and_known() -> Result<()> {
+    let server = server()?;
+    let sql = "CREATE TABLE whole (id int PRIMARY KEY, note text, n numeric(5,2)); CREATE TABLE key (LIKE whole INCLUDING ALL);
+        ALTER TABLE whole REPLICA IDENTITY FULL; INSERT INTO whole VALUES (1, 'x', 1.5), (2, NULL, 2);
+        INSERT INTO key SELECT * FROM whole";
+    let database = Database::new(&server, "before", sql).await?;
+    let config = database.config(&json!({ "before": true }));
+    let copied = read(&config, &Position::default()).await?;
+    let position = copied.last().context("something was copied")?.position.clone();
+    database.client.batch_execute("UPDATE whole SET note = 'y'; UPDATE key SET note = 'y'").await?;
+    database
+        .client
+        .batch_execute("UPDATE whole SET id = 3 WHERE id = 1; DELETE FROM whole WHERE id = 2")
+        .await?;
+    let mut before = Vec::new();
+    for emission in copied.iter().chain(&read(&config, &position).await?) {
+        let Rows::Records { batch, schema } = &emission.rows else { continue };
+        ensure!(schema.arrow() == &batch.schema());
+        let told = batch.column_by_name("_before");
+        ensure!(told.is_some() == (emission.stream.as_str() == "public.whole"), "{}", emission.stream);
+        before.extend(told.map(|told| cell::cells(told)).transpose()?.into_iter().flatten());
+    }
+    let said: Vec<_> = before.iter().map(|row| row.as_deref().unwrap_or("-")).collect();
+    ensure!(said.len() == 7 && said[..2] == ["-", "-"], "{said:?}");
+    // Two updates, an update of the key as a delete and a create, and a delete.
+    for (place, parts) in [(2, ["1", "x", "1.50"]), (4, ["1", "y", "1.50"]), (6, ["2", "y", "2.00"])] {
+        ensure!(parts.iter().all(|part| said[place].contains(part)), "{place}: {said:?}");
+    }
+    ensure!(said[5] == "-", "a row that is new has none before: {said:?}");
+    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::harness::{Database, read, server};
 
 async fn findings(config: &Value) -> Result<Vec<Finding>> {
     let check = towpath_adapter_postgres::adapter().source.unwrap().check;
-    Ok(check.context("the source has a check")?(config).await?)
+    Ok(check.context("the source has a check")?(&"erp".parse()?, config).await?)
 }
 
 fn of<'f>(findings: &'f [Finding], subject: &str) -> Result<&'f Finding> {
@@ -89,7 +89,7 @@ async fn a_check_changes_nothing_and_tells_what_costs_something() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_slot_without_a_configured_name_is_found_by_what_sources_call_theirs() -> Result<()> {
+async fn a_slot_without_a_configured_name_is_found_by_the_name_of_the_source() -> Result<()> {
     let server = server()?;
     let database = Database::new(&server, "named", "CREATE TABLE t (id int PRIMARY KEY)").await?;
     let mut config = database.config(&json!({}));

@@ -78,15 +78,21 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn start(config: &Value, position: &Position) -> Result<Self> {
+        let resume = Resume { position: position.clone(), rebuild: None };
+        Self::with_cache(config, resume, Arc::new(MemoryCache::default()))
+    }
+
+    /// A run beside a cache that other runs have too.
+    pub(crate) fn with_cache(config: &Value, resume: Resume, cache: Arc<MemoryCache>) -> Result<Self> {
         let source = (towpath_adapter_postgres::adapter().source.unwrap().build)(config)?;
         let (output, releases, driver) = SourceDriver::channels(1);
         let stop = CancellationToken::new();
         let context = SourceContext {
             name: ResourceName::new("erp")?,
-            resume: Resume { position: position.clone(), rebuild: None },
+            resume,
             output,
             releases,
-            cache: Arc::new(MemoryCache::default()),
+            cache,
             stop: stop.clone(),
         };
         Ok(Self { driver, stop, task: tokio::spawn(source.run(context)) })

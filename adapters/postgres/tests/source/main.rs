@@ -11,3 +11,6 @@ mod random;
 mod ready;
 mod check;
 mod reader;
+mod lag;
+mod late;
+mod tls;

@@ -30,7 +30,8 @@ async fn batches(config: &Value, reading: &Reading) -> Result<Vec<RecordBatch>, 
 /// An emission's rows and what asks a reader for the same.
 fn asked(emission: &Emission) -> Option<(RecordBatch, Reading)> {
     let Rows::Records { schema, batch } = &emission.rows else { return None };
-    let reading = Reading { stream: emission.stream.clone(), schema: schema.clone(), rows: WhichRows::All };
+    let (stream, schema) = (emission.stream.clone(), schema.clone());
+    let reading = Reading { owner: "erp".parse().ok()?, stream, schema, rows: WhichRows::All };
     let columns = reading.arrow().fields().iter().map(|f| batch.column_by_name(f.name()).cloned()).collect();
     let columns: Option<Vec<_>> = columns;
     Some((RecordBatch::try_new(reading.arrow(), columns?).ok()?, reading))
@@ -128,8 +129,9 @@ async fn a_table_that_changed_or_is_gone_is_an_error_and_no_difference() -> Resu
         let columns = vec![Column::nullable("id", ColumnType::Int32), Column::nullable("n", column)];
         StreamSchema::new(columns, vec!["id".to_owned()])
     };
-    let reading =
-        |stream: &str, schema| anyhow::Ok(Reading { stream: stream.parse()?, schema, rows: WhichRows::All });
+    let reading = |stream: &str, schema| {
+        anyhow::Ok(Reading { owner: "erp".parse()?, stream: stream.parse()?, schema, rows: WhichRows::All })
+    };
     ensure!(batches(&config, &reading("public.t", schema(ColumnType::Int32)?)?).await?.is_empty());
     let other = batches(&config, &reading("public.t", schema(ColumnType::String)?)?).await.unwrap_err();
     ensure!(other.kind == ErrorKind::Unavailable && other.message.contains("other columns"), "{other}");

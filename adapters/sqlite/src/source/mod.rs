@@ -18,6 +18,7 @@ mod polling;
 mod release;
 mod reader;
 mod check;
+pub(crate) mod query;
 
 use std::sync::Arc;
 

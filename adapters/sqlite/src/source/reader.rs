@@ -188,7 +188,7 @@ fn candidates(column: &dyn Array, row: usize) -> Vec<Value> {
             let integer = text.parse::<i64>().ok().map(Value::Integer);
             let real = text.parse::<f64>().ok().map(Value::Real);
             let blob = text.strip_prefix("x'").and_then(|text| text.strip_suffix('\''));
-            let blob = blob.and_then(|digits| hex(digits)).map(Value::Blob);
+            let blob = blob.and_then(hex).map(Value::Blob);
             [Value::Text(text.to_owned())].into_iter().chain(integer).chain(real).chain(blob).collect()
         }
     }

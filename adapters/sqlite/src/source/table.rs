@@ -199,7 +199,7 @@ fn unfit(table: &str, reason: String) -> TableFault {
 
 /// The type of a column's values by its declared type: SQLite's own rules of affinity, refined where a name says
 /// more. Dates have no type of their own in SQLite, and stay what they are, as text.
-fn column_type(declared: &str) -> ColumnType {
+pub(super) fn column_type(declared: &str) -> ColumnType {
     let declared = declared.to_ascii_uppercase();
     let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
     if has(&["BOOL"]) {

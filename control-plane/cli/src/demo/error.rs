@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::control::ControlError;
+use super::crm::CrmError;
 use super::fleet::FleetError;
 use super::place::PlaceError;
 use super::processes::ProcessError;
@@ -19,6 +20,9 @@ pub enum DemoError {
     /// There is no directory to work in.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The CRM is not as it should be.
+    #[error(transparent)]
+    Crm(#[from] CrmError),
     /// The fleet did not come up.
     #[error(transparent)]
     Fleet(#[from] FleetError),

@@ -1,16 +1,16 @@
 //! Starts a control plane and two agents, enrols the agents and tells them what to do.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::control::{Control, ControlError};
+use super::crm::Crm;
 use super::place::Place;
 use super::processes::{ProcessError, Processes, command};
 use super::programs::Programs;
@@ -60,32 +60,36 @@ pub enum FleetError {
 pub(super) async fn start(
     place: &Place,
     programs: &Programs,
+    crm: &Crm,
     processes: &mut Processes,
     say: &mut impl FnMut(&str),
 ) -> Result<Control, FleetError> {
     say("starts the control plane");
     // Port 0: the control plane takes one that is free on TCP and UDP, and writes it into the admin's context.
-    let arguments = arguments(&["run", "--listen", "127.0.0.1:0", "--data"], &place.control_data());
-    processes.start(CONTROL, &programs.control, arguments, place.log(CONTROL))?;
+    let arguments = ["run", "--listen", "127.0.0.1:0", "--data"];
+    let program = program(&programs.control, &arguments, &place.control_data());
+    processes.start(CONTROL, program, place.log(CONTROL))?;
     let control = wait_ready(place, processes).await?;
     apply(place, &control, &resources::sites()).await?;
     for agent in [PLANT, CLOUD] {
         say(&format!("enrols and starts agent {agent}"));
         let token = control.token(agent).await?;
         enrol(agent, &place.agent_state(agent), &programs.agent, &control, &token).await?;
-        let arguments = self::arguments(&["run", "--state"], &place.agent_state(agent));
-        processes.start(agent, &programs.agent, arguments, place.log(agent))?;
+        let program = self::program(&programs.agent, &["run", "--state"], &place.agent_state(agent));
+        processes.start(agent, program, place.log(agent))?;
     }
     wait_connected(place, processes, &control).await?;
-    say("applies a source, two sinks and two routes");
-    for document in resources::flows(place) {
+    say("applies two sources, two sinks and three routes");
+    for document in resources::flows(place).into_iter().chain([crm.document(place)]) {
         apply(place, &control, &document).await?;
     }
     Ok(control)
 }
 
-fn arguments(words: &[&str], path: &Path) -> Vec<OsString> {
-    words.iter().map(OsString::from).chain([OsString::from(path)]).collect()
+fn program(program: &Path, words: &[&str], path: &Path) -> Command {
+    let mut command = command(program);
+    command.args(words).arg(path);
+    command
 }
 
 async fn wait_ready(place: &Place, processes: &mut Processes) -> Result<Control, FleetError> {

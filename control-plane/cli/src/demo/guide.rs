@@ -3,6 +3,7 @@
 use std::env;
 use std::path::Path;
 
+use super::crm;
 use super::place::Place;
 use super::resources::ROUTES;
 
@@ -18,7 +19,7 @@ pub(super) struct Guide {
     /// What makes the commands find the demo.
     pub(super) preparation: Vec<String>,
     /// Commands, in the order in which to try them.
-    pub(super) commands: [String; 4],
+    pub(super) commands: [String; 5],
 }
 
 impl Guide {
@@ -37,16 +38,17 @@ impl Guide {
             root: place.root().display().to_string(),
             places: [
                 ("drop files into", "drop/"),
-                ("database", "out/erp.sqlite"),
-                ("outbox", "out/outbox/"),
+                ("CRM", "crm/"),
+                ("results", "out/erp.sqlite, out/outbox/"),
                 ("logs", "logs/"),
             ],
             preparation,
             commands: [
                 format!("{PROGRAM} status"),
-                format!("{PROGRAM} describe route {route}"),
                 format!("{PROGRAM} deadletters list"),
-                format!("{PROGRAM} tail erp.orders --follow"),
+                format!("{PROGRAM} tail {} --follow", crm::STREAM),
+                format!("{PROGRAM} describe route {route}"),
+                format!("{PROGRAM} compare {}", crm::ROUTE),
             ],
         }
     }

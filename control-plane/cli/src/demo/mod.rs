@@ -1,18 +1,19 @@
 //! `towpath demo`: a whole Towpath on this machine, in one directory, with a sample to look at.
 //!
 //! Starts a control plane and two agents as processes of their own, enrols the agents, applies resources, drops a
-//! legacy ERP's export day by day, and shows how every row finds its way. What it dropped it keeps an account of, to
-//! the row; what arrived it reads back by means that are not Towpath's.
+//! legacy ERP's export day by day while a CRM's application writes to its database, and shows how every row finds its
+//! way. What it dropped it keeps an account of, to the row; what arrived it reads back by means that are not Towpath's.
 
 mod place;
 mod programs;
 mod processes;
 mod control;
 mod resources;
-mod fleet;
 mod stream;
 mod account;
 mod export;
+mod crm;
+mod fleet;
 mod observe;
 mod figures;
 mod guide;
@@ -32,6 +33,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use control::ControlError;
+pub use crm::{Choice, CrmError, PostgresError};
 pub use error::DemoError;
 pub use fleet::FleetError;
 pub use place::PlaceError;
@@ -39,6 +41,7 @@ pub use processes::ProcessError;
 pub use programs::MissingProgram;
 pub use results::ResultsError;
 
+use crm::Crm;
 use export::Export;
 use guide::Guide;
 use place::Place;
@@ -60,7 +63,10 @@ pub struct DemoArgs {
     /// Good rows in the sample, about; bad ones come on top.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(300..=2_000_000))]
     rows: u64,
-    /// The seed of the sample: the same seed drops the same files.
+    /// The CRM's database.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    database: Choice,
+    /// The seed of the sample: the same seed drops the same files and writes the same changes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Writes plain lines instead of a live screen, as happens by itself without a terminal.
@@ -107,7 +113,11 @@ async fn play(
     writeln!(out, "the demo is in {}", place.root().display())?;
     // A closed output does not matter yet; it is noticed with the first line of news.
     let mut say = |step: &str| drop(writeln!(out, "{step}").and_then(|()| out.flush()));
-    let control = fleet::start(place, programs, processes, &mut say).await?;
+    say("prepares a CRM's database");
+    let rows_per_day = args.rows / DAYS;
+    let crm = Crm::start(args.database, place, processes, (args.seed, rows_per_day)).await?;
+    say(&crm.introduction());
+    let control = fleet::start(place, programs, &crm, processes, &mut say).await?;
     let guide = Guide::new(place);
     let has_terminal = stdin().is_terminal() && stdout().is_terminal();
     let display = if has_terminal && !args.no_screen {
@@ -116,8 +126,8 @@ async fn play(
         plain::guide(&guide, out)?;
         Display::Plain(Plain::default())
     };
-    let export = Export::new(args.seed, args.rows / DAYS);
-    Play::new(place, processes, control, display, out, export).run(args.exit_when_idle).await
+    let export = Export::new(args.seed, rows_per_day);
+    Play::new(place, processes, control, display, out, (export, crm)).run(args.exit_when_idle).await
 }
 
 /// Ctrl-C, a request to terminate, or the terminal hanging up.

@@ -6,7 +6,6 @@ use std::path::Path;
 use towpath_resource::api::{DeadLetter, FleetStatus, StreamStatus};
 
 use super::place::Place;
-use super::stream::Stream;
 
 /// What can be seen at one moment.
 #[derive(Clone, Debug)]
@@ -28,12 +27,12 @@ pub(super) struct Files {
 
 impl Observation {
     /// Input of a stream that became dead letters.
-    pub(super) fn dead_letters(&self, stream: Stream) -> u64 {
+    pub(super) fn dead_letters(&self, stream: &str) -> u64 {
         self.stream(stream).map_or(0, |status| status.dead_letters)
     }
 
     /// Rows of a stream that are in the log.
-    pub(super) fn logged(&self, stream: Stream) -> u64 {
+    pub(super) fn logged(&self, stream: &str) -> u64 {
         self.stream(stream).map_or(0, |status| status.records)
     }
 
@@ -58,8 +57,8 @@ impl Observation {
         [waiting, archived, refused].into_iter().chain(streams).chain(routes).collect()
     }
 
-    fn stream(&self, stream: Stream) -> Option<&StreamStatus> {
-        self.streams.iter().find(|status| status.name.as_str() == stream.name())
+    fn stream(&self, stream: &str) -> Option<&StreamStatus> {
+        self.streams.iter().find(|status| status.name.as_str() == stream)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! drop/        the ERP drops its files here; archive/ and error/ below it
+//! crm/         the CRM's database: crm.sqlite, or postgres/ with a server's files and passwords
 //! out/         the results: erp.sqlite, and outbox/ with JSON lines
 //! resources/   what was applied, as YAML to read, change and apply again
 //! logs/        a log of each process
@@ -57,7 +58,7 @@ impl Place {
         if place.0.to_str().is_none() {
             return Err(PlaceError::NotText(place.0));
         }
-        for folder in [place.drop_folder(), place.outbox(), place.resources(), place.logs()] {
+        for folder in [place.drop_folder(), place.crm(), place.outbox(), place.resources(), place.logs()] {
             fs::create_dir_all(&folder).map_err(|source| PlaceError::Unwritable { path: folder, source })?;
         }
         Ok(place)
@@ -87,6 +88,26 @@ impl Place {
 
     pub(super) fn outbox(&self) -> PathBuf {
         self.0.join("out/outbox")
+    }
+
+    /// Where the CRM's database lies.
+    pub(super) fn crm(&self) -> PathBuf {
+        self.0.join("crm")
+    }
+
+    /// The CRM's database where it is a file.
+    pub(super) fn crm_file(&self) -> PathBuf {
+        self.0.join("crm/crm.sqlite")
+    }
+
+    /// What the CRM's server keeps, where it has one.
+    pub(super) fn crm_server(&self) -> PathBuf {
+        self.0.join("crm/postgres")
+    }
+
+    /// The password of a user of the CRM's server.
+    pub(super) fn crm_password(&self, user: &str) -> PathBuf {
+        self.crm_server().join(format!("{user}.password"))
     }
 
     pub(super) fn resources(&self) -> PathBuf {
@@ -156,7 +177,7 @@ mod tests {
     fn a_new_directory_is_made_with_its_folders() {
         let directory = tempfile::tempdir().unwrap();
         let place = Place::fresh(Some(&directory.path().join("new/demo"))).unwrap();
-        assert!(place.drop_folder().is_dir() && place.outbox().is_dir());
+        assert!(place.drop_folder().is_dir() && place.crm().is_dir() && place.outbox().is_dir());
         assert!(place.root().is_absolute());
         assert!(Place::fresh(Some(place.root())).is_err(), "it is fresh only once");
     }

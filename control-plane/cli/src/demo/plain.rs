@@ -39,9 +39,9 @@ impl Plain {
 }
 
 fn news(view: &View) -> String {
-    let dropped: u64 = view.streams.iter().map(|line| line.dropped).sum();
     let letters: u64 = view.streams.iter().map(|line| line.dead_letters).sum();
-    let mut text = format!("dropped {} rows in {} files", count(dropped), view.dropped_files);
+    let (rows, changes) = (count(view.dropped_rows), count(view.crm_changes));
+    let mut text = format!("dropped {rows} rows in {} files, changed {changes} contacts", view.dropped_files);
     for stage in view.stages.iter().filter(|stage| !stage.rows.is_empty()) {
         text += &format!(" | {} {} {}", stage.stage, stage.name, stage.rows);
     }

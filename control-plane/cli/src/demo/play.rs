@@ -1,4 +1,4 @@
-//! The demo while it runs: drops the export day by day, shows what becomes of it and decides when it is over.
+//! The demo while it runs: drops the export day by day, lets the CRM's application write, shows what becomes of it and decides when it is over.
 
 use std::fs;
 use std::io::Write;
@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::account::Account;
 use super::control::Control;
+use super::crm::{self, Crm};
 use super::error::DemoError;
 use super::export::{Export, ExportFile};
 use super::observe::Observation;
@@ -44,7 +45,9 @@ pub(super) struct Play<'a> {
     out: &'a mut dyn Write,
     export: Export,
     account: Account,
+    crm: Crm,
     days_due: u64,
+    crm_days_due: u64,
     next_day_at: Instant,
     started: Instant,
     seen_at: Instant,
@@ -68,7 +71,7 @@ impl<'a> Play<'a> {
         control: Control,
         display: Display,
         out: &'a mut dyn Write,
-        export: Export,
+        (export, crm): (Export, Crm),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -79,7 +82,9 @@ impl<'a> Play<'a> {
             out,
             export,
             account: Account::default(),
+            crm,
             days_due: DAYS,
+            crm_days_due: 0,
             next_day_at: now,
             started: now,
             seen_at: now,
@@ -111,6 +116,7 @@ impl<'a> Play<'a> {
                 Err(error) => return Err(error.into()),
             };
             self.seen_at = Instant::now();
+            self.write_to_crm(&seen).await?;
             self.show(&seen)?;
             if ends_when_idle && let Some(summary) = self.settled(&seen).await? {
                 return Ok(Ending::Settled(summary));
@@ -128,12 +134,23 @@ impl<'a> Play<'a> {
             self.account.add(&share);
         }
         self.days_due -= 1;
+        self.crm_days_due += 1;
         self.next_day_at = Instant::now() + DAY_EVERY;
         Ok(())
     }
 
+    /// Lets the CRM's application write for a day, if one is due. Its changes begin when the contacts that were there are
+    /// in the stream: the copy shows a contact that changes meanwhile once only, and then they could not be counted.
+    async fn write_to_crm(&mut self, seen: &Observation) -> Result<(), DemoError> {
+        if self.crm_days_due > 0 && seen.logged(crm::STREAM) >= self.crm.filled_with() {
+            self.crm.next_day().await?;
+            self.crm_days_due -= 1;
+        }
+        Ok(())
+    }
+
     fn show(&mut self, seen: &Observation) -> Result<(), DemoError> {
-        let view = View::new(&self.account, seen, self.started.elapsed());
+        let view = View::new(&self.account, self.crm.written(), seen, self.started.elapsed());
         match &mut self.display {
             Display::Screen(screen) => screen.show(&view)?,
             Display::Plain(plain) => plain.show(&view, self.out)?,
@@ -143,14 +160,18 @@ impl<'a> Play<'a> {
 
     /// The reckoning, once it comes out even or nothing will come any more.
     async fn settled(&mut self, seen: &Observation) -> Result<Option<Summary>, DemoError> {
-        let is_at_rest = self.days_due == 0 && seen.is_at_rest();
+        // What the source of the CRM has yet to read waits in its database, where nobody counts it but the demo.
+        let is_read = seen.logged(crm::STREAM) >= self.crm.written().records();
+        let is_played = self.days_due == 0 && self.crm_days_due == 0;
+        let is_at_rest = is_played && is_read && seen.is_at_rest();
         let verdict = self.stillness.judge(Instant::now(), seen.movement(), is_at_rest);
         if verdict == Verdict::Wait {
             return Ok(None);
         }
+        let contacts = self.crm.read().await?;
         let place = self.place.clone();
         let results = spawn_blocking(move || Results::read(&place)).await??;
-        let summary = Summary::new(&self.account, &results, seen);
+        let summary = Summary::new(&self.account, (self.crm.written(), &contacts), &results, seen);
         Ok((summary.is_balanced() || verdict == Verdict::Conclude).then_some(summary))
     }
 }

@@ -1,7 +1,6 @@
 //! The processes that the demo started, and only those: each is signalled by its own handle, and none outlives the
 //! demo, however it ends.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -19,6 +18,8 @@ const TOLD_LINES: usize = 15;
 
 /// Settings of this shell that are meant for other instances than the demo's. The log filter is kept.
 const OURS: &str = "TOWPATH_";
+/// The same for PostgreSQL's programs.
+const POSTGRES: &str = "PG";
 const LOG_FILTER: &str = "TOWPATH_LOG";
 
 /// Running processes. Dropped means stopped.
@@ -30,6 +31,8 @@ struct Process {
     name: &'static str,
     log: PathBuf,
     child: Child,
+    /// What asks it to end.
+    ended_by: Signal,
 }
 
 /// A process is not as it should be.
@@ -73,26 +76,38 @@ impl Processes {
     pub(super) fn start(
         &mut self,
         name: &'static str,
-        program: &Path,
-        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        command: Command,
+        log: PathBuf,
+    ) -> Result<(), ProcessError> {
+        self.start_ended_by(Signal::TERM, name, command, log)
+    }
+
+    /// The same with the signal that asks it to end, for a process that takes the usual one otherwise.
+    pub(super) fn start_ended_by(
+        &mut self,
+        ended_by: Signal,
+        name: &'static str,
+        mut command: Command,
         log: PathBuf,
     ) -> Result<(), ProcessError> {
         let opened = OpenOptions::new().create(true).append(true).open(&log);
         let stderr = opened.map_err(|source| ProcessError::Log { path: log.clone(), source })?;
-        let child = command(program)
-            .args(arguments.into_iter().map(Into::<OsString>::into))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .map_err(|source| ProcessError::Start { name, program: program.to_owned(), source })?;
-        self.0.push(Process { name, log, child });
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().map_err(|source| {
+                ProcessError::Start { name, program: command.get_program().into(), source }
+            })?;
+        self.0.push(Process { name, log, child, ended_by });
         Ok(())
+    }
+
+    /// Takes over what others started.
+    pub(super) fn take_over(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
     }
 
     /// Checks that all of them run.
     pub(super) fn check(&mut self) -> Result<(), ProcessError> {
-        for Process { name, log, child } in &mut self.0 {
+        for Process { name, log, child, .. } in &mut self.0 {
             if let Ok(Some(status)) = child.try_wait() {
                 let tail = tail(log);
                 return Err(ProcessError::Ended { name, status, log: log.clone(), tail });
@@ -108,7 +123,7 @@ impl Processes {
         // its own until we wait for it.
         running.retain_mut(Process::is_running);
         for process in &running {
-            let _ = rustix::process::kill_process(Pid::from_child(&process.child), Signal::TERM);
+            let _ = rustix::process::kill_process(Pid::from_child(&process.child), process.ended_by);
         }
         let patience = Instant::now() + ENDS_WITHIN;
         while Instant::now() < patience {
@@ -143,7 +158,7 @@ pub(super) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with(OURS) && text != LOG_FILTER {
+        if (text.starts_with(OURS) && text != LOG_FILTER) || text.starts_with(POSTGRES) {
             command.env_remove(&name);
         }
     }
@@ -164,7 +179,9 @@ mod tests {
 
     fn shell(processes: &mut Processes, directory: &Path, script: &str) -> Pid {
         let log = directory.join("shell.log");
-        processes.start("shell", Path::new("/bin/sh"), ["-c", script], log).unwrap();
+        let mut shell = command(Path::new("/bin/sh"));
+        shell.args(["-c", script]);
+        processes.start("shell", shell, log).unwrap();
         Pid::from_child(&processes.0.last().unwrap().child)
     }
 
@@ -211,6 +228,25 @@ mod tests {
         }
         processes.stop();
         assert!(!is_running(pid));
+    }
+
+    #[test]
+    fn a_process_that_was_taken_over_is_stopped_by_its_own_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ready, ended) = (directory.path().join("ready"), directory.path().join("ended"));
+        let mut shell = command(Path::new("/bin/sh"));
+        let script = "trap '' TERM; trap ': > ended; exit' INT; : > ready; while :; do sleep 0.1; done";
+        shell.args(["-c", script]).current_dir(&directory);
+        let mut own = Processes::default();
+        own.start_ended_by(Signal::INT, "shell", shell, directory.path().join("shell.log")).unwrap();
+        let mut processes = Processes::default();
+        processes.take_over(own);
+        while !ready.exists() {
+            processes.check().unwrap();
+            std::thread::sleep(LOOK_EVERY);
+        }
+        processes.stop();
+        assert!(ended.exists());
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) const PLANT: &str = "plant";
 pub(super) const CLOUD: &str = "cloud";
 /// The source.
 pub(super) const SOURCE: &str = "erp";
+/// The sink that keeps a database.
+pub(super) const SQLITE: &str = "sqlite";
 /// The routes, as they end in the database and in the outbox.
 pub(super) const ROUTES: [&str; 2] = ["erp-to-sqlite", "erp-to-outbox"];
 
@@ -111,7 +113,7 @@ fn sinks(place: &Place) -> Document {
 # The agent in the cloud keeps a database up to date: the latest row of each key, or every row where there is none.
 apiVersion: towpath/v1
 kind: Sink
-metadata: {{ name: sqlite }}
+metadata: {{ name: {SQLITE} }}
 spec:
   agent: {CLOUD}
   adapter: sqlite
@@ -144,7 +146,7 @@ kind: Route
 metadata: {{ name: {to_sqlite} }}
 spec:
   streams: [\"erp.*\"]
-  sink: sqlite
+  sink: {SQLITE}
 ---
 apiVersion: towpath/v1
 kind: Route
@@ -158,7 +160,7 @@ spec:
 }
 
 /// A path as YAML: in double quotes, which YAML shares with JSON.
-fn yaml(path: &Path) -> String {
+pub(super) fn yaml(path: &Path) -> String {
     serde_json::Value::from(path.to_str().expect("a place has a path of UTF-8")).to_string()
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use super::account::{Row, Tally, hundredths};
+use super::crm::{self, Rows};
 use super::place::Place;
 use super::stream::Stream;
 
@@ -17,6 +18,7 @@ use super::stream::Stream;
 pub(super) struct Results {
     database: [Tally; Stream::ALL.len()],
     outbox: [Tally; Stream::ALL.len()],
+    contacts: Rows,
 }
 
 /// The results cannot be read.
@@ -70,6 +72,7 @@ impl Results {
                     rows.into_iter().map(|(number, amount)| row(stream, stream.table(), &number, &amount));
                 results.database[stream as usize] = tally.collect::<Result<_, _>>()?;
             }
+            results.contacts = Rows::read(&database, crm::COPY).map_err(failed)?;
         }
         Ok(results)
     }
@@ -77,6 +80,11 @@ impl Results {
     /// The rows of a stream in the database.
     pub(super) fn database(&self, stream: Stream) -> &Tally {
         &self.database[stream as usize]
+    }
+
+    /// The copy of the CRM's contacts.
+    pub(super) fn contacts(&self) -> &Rows {
+        &self.contacts
     }
 
     /// The rows of a stream in the outbox.

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use towpath_resource::api::{DeadLetter, FleetStatus, Flow, Lag};
-use towpath_resource::observed::{Condition, SinkGuarantee, Trouble};
+use towpath_resource::observed::{Condition, ObservedSpool, SinkGuarantee, Trouble};
 
 use super::account::Account;
+use super::crm::{self, Written};
 use super::figures::{bytes, count, lag, pace};
 use super::observe::{Files, Observation};
+use super::resources::SOURCE;
 use super::stream::Stream;
 
 /// What there is to show.
@@ -19,6 +21,8 @@ pub(super) struct View {
     pub(super) streams: Vec<StreamLine>,
     pub(super) letters: Vec<String>,
     pub(super) troubles: Vec<String>,
+    pub(super) crm_changes: u64,
+    pub(super) dropped_rows: u64,
     pub(super) dropped_files: u64,
     pub(super) repeated_files: u64,
     pub(super) files: Files,
@@ -37,11 +41,11 @@ pub(super) struct Stage {
     pub(super) is_well: bool,
 }
 
-/// What was dropped of a stream, and what became of it.
+/// What was written of a stream, and what became of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct StreamLine {
     pub(super) name: &'static str,
-    pub(super) dropped: u64,
+    pub(super) written: u64,
     pub(super) repeated: u64,
     pub(super) expected: u64,
     pub(super) logged: u64,
@@ -51,25 +55,42 @@ pub(super) struct StreamLine {
 
 impl View {
     /// What there is to show of this moment.
-    pub(super) fn new(account: &Account, seen: &Observation, since_start: Duration) -> Self {
+    pub(super) fn new(
+        account: &Account,
+        contacts: Written,
+        seen: &Observation,
+        since_start: Duration,
+    ) -> Self {
         let line = |stream: Stream| {
             let expected = account.of(stream);
             StreamLine {
                 name: stream.name(),
-                dropped: expected.dropped,
+                written: expected.dropped,
                 repeated: expected.duplicate,
                 expected: expected.good(),
-                logged: seen.logged(stream),
+                logged: seen.logged(stream.name()),
                 bad: expected.bad,
-                dead_letters: seen.dead_letters(stream),
+                dead_letters: seen.dead_letters(stream.name()),
             }
+        };
+        let crm_changes = contacts.records();
+        let contacts = StreamLine {
+            name: crm::STREAM,
+            written: crm_changes,
+            repeated: 0,
+            expected: crm_changes,
+            logged: seen.logged(crm::STREAM),
+            bad: 0,
+            dead_letters: seen.dead_letters(crm::STREAM),
         };
         Self {
             since_start,
             stages: stages(&seen.fleet, seen.files),
-            streams: Stream::ALL.map(line).to_vec(),
+            streams: Stream::ALL.map(line).into_iter().chain([contacts]).collect(),
             letters: seen.letters.iter().map(letter).collect(),
             troubles: troubles(&seen.fleet),
+            crm_changes,
+            dropped_rows: Stream::ALL.iter().map(|stream| account.of(*stream).dropped).sum(),
             dropped_files: account.files,
             repeated_files: account.duplicate_files,
             files: seen.files,
@@ -80,20 +101,23 @@ impl View {
 fn stages(fleet: &FleetStatus, files: Files) -> Vec<Stage> {
     let mut stages = Vec::new();
     for source in &fleet.sources {
-        let waiting = some(files.waiting, "files");
+        // Files lie where they can be counted; what a database has ready does not.
+        let waiting = if source.name.as_str() == SOURCE { files.waiting } else { 0 };
         let stage = Stage::new("source", format!("{} @ {}", source.name, source.agent), source.condition);
-        stages.push(Stage { waiting, ..stage });
-        let backlog = &source.backlog;
-        let spool = fleet.agents.iter().find(|agent| agent.name == source.agent).map(|agent| &agent.spool);
-        let state = spool.map(|spool| format!("{} of {}", bytes(spool.bytes), bytes(spool.max_bytes)));
-        let is_full = spool.is_some_and(|spool| spool.full.is_some());
+        stages.push(Stage { waiting: some(waiting, "files"), ..stage });
+    }
+    for agent in &fleet.agents {
+        let sources: Vec<_> = fleet.sources.iter().filter(|source| source.agent == agent.name).collect();
+        if sources.is_empty() {
+            continue;
+        }
+        let ObservedSpool { bytes: used, max_bytes, full, .. } = &agent.spool;
         stages.push(Stage {
-            name: source.agent.to_string(),
-            waiting: some(backlog.records, "rows"),
-            lag: lag(source.lag.seconds),
-            state: state.unwrap_or_default(),
-            is_well: !is_full,
-            ..Stage::new("spool", String::new(), Condition::Running)
+            waiting: some(sources.iter().map(|source| source.backlog.records).sum(), "rows"),
+            lag: lag(sources.iter().map(|source| source.lag.seconds).fold(0.0, f64::max)),
+            state: format!("{} of {}", bytes(*used), bytes(*max_bytes)),
+            is_well: full.is_none(),
+            ..Stage::new("spool", agent.name.to_string(), Condition::Running)
         });
     }
     for log in &fleet.logs {

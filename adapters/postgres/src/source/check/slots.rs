@@ -4,10 +4,11 @@ use tokio_postgres::{Client, Row};
 use towpath_adapter_api::Finding;
 use towpath_record::ByteSize;
 
-use super::{OF_SOURCES, Server, room};
+use super::{Server, room};
 use crate::error::PostgresError;
 use crate::source::catalog::literal;
 use crate::source::config::SourceConfig;
+use crate::source::ready::KEEPS_AT_STANDBYS;
 
 /// A slot, as the server describes it.
 struct Slot {
@@ -31,33 +32,35 @@ pub(super) async fn look(
         "SELECT slot_name::text, coalesce(plugin, slot_type)::text, database IS NOT DISTINCT FROM current_database(), \
          active, coalesce(wal_status, ''), coalesce(pg_wal_lsn_diff({end}, restart_lsn), 0)::bigint, \
          coalesce(pg_wal_lsn_diff({end}, confirmed_flush_lsn), 0)::bigint FROM pg_replication_slots \
-         WHERE CASE WHEN $1::text IS NULL THEN starts_with(slot_name::text, $2) AND database = current_database() \
-         ELSE slot_name = $1 END ORDER BY 1",
+         WHERE slot_name = $1",
         end = if server.is_standby { "pg_last_wal_replay_lsn()" } else { "pg_current_wal_lsn()" },
     );
-    let rows = client.query(&sql, &[&config.slot, &OF_SOURCES]).await;
+    let rows = client.query(&sql, &[&config.slot]).await;
     let slots: Vec<_> =
         rows.map_err(PostgresError::server("look at the slots"))?.iter().map(Slot::of).collect();
     // A slot that is there already needs no room.
     let mut findings =
         vec![room("max_replication_slots", server.used_slots, server.most_slots, slots.is_empty())];
     if slots.is_empty() {
-        findings.push(missing(config));
+        findings.push(missing(config, server));
     }
     findings.extend(slots.iter().map(|slot| slot.found(config)));
     Ok(findings)
 }
 
-fn missing(config: &SourceConfig) -> Finding {
-    let name = config.slot.clone();
-    let subject =
-        name.as_ref().map_or("replication slot".to_owned(), |name| format!("replication slot {name}"));
+fn missing(config: &SourceConfig, server: &Server) -> Finding {
+    let name = config.slot.as_deref().unwrap_or_default();
+    let subject = format!("replication slot {name}");
+    if config.failover && server.version < KEEPS_AT_STANDBYS {
+        return Finding::failed(
+            subject,
+            "slots are kept at standbys from version 17 on; leave `failover` out",
+        );
+    }
     match config.create {
         true => Finding::good(subject, "it is not there; the source makes it when it starts first"),
-        false => Finding::failed(subject, "it is not there, and `create` is false").mended_by(format!(
-            "SELECT pg_create_logical_replication_slot({}, 'pgoutput');",
-            literal(name.as_deref().unwrap_or("towpath_SOURCE"))
-        )),
+        false => Finding::failed(subject, "it is not there, and `create` is false")
+            .mended_by(format!("SELECT pg_create_logical_replication_slot({}, 'pgoutput');", literal(name))),
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use tokio_postgres::{Client, Row};
 use towpath_adapter_api::Finding;
 
-use super::{OF_SOURCES, listed, texts};
+use super::{listed, texts};
 use crate::error::PostgresError;
 use crate::source::config::{SourceConfig, Wanted};
 use crate::table::quoted;
 
-/// The publication of a source, or those that look like one of a source.
+/// The publication of a source, if there is one.
 pub(super) struct Publications {
     names: Vec<String>,
     /// The tables that one of them holds, `schema.table` each.
@@ -41,22 +41,17 @@ struct Table {
 impl Publications {
     pub(super) async fn of(client: &Client, config: &SourceConfig) -> Result<Self, PostgresError> {
         let failed = || PostgresError::server("look at the publications");
-        const WHICH: &str =
-            "CASE WHEN $1::text IS NULL THEN starts_with(pubname::text, $2) ELSE pubname = $1 END";
-        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-            [&config.publication.as_ref().or(config.slot.as_ref()), &OF_SOURCES];
-        let sql = format!(
-            "SELECT pubname::text, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot \
-             FROM pg_publication WHERE {WHICH} ORDER BY 1"
-        );
-        let rows = client.query(&sql, &parameters).await.map_err(failed())?;
+        let name = &config.publication;
+        let sql = "SELECT pubname::text, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot \
+             FROM pg_publication WHERE pubname = $1";
+        let rows = client.query(sql, &[name]).await.map_err(failed())?;
         let unless = |place: usize| {
             let chosen = rows.iter().filter(|row| !row.get::<_, bool>(place));
             chosen.map(|row| row.get(0)).collect::<Vec<String>>()
         };
         let (names, partial, by_partition) = (texts(&rows), unless(1), unless(2));
-        let sql = format!("SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE {WHICH}");
-        let tables = texts(&client.query(&sql, &parameters).await.map_err(failed())?).into_iter().collect();
+        let sql = "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = $1";
+        let tables = texts(&client.query(sql, &[name]).await.map_err(failed())?).into_iter().collect();
         Ok(Self { names, tables, partial, by_partition })
     }
 }
@@ -261,12 +256,12 @@ async fn missing(
     tables: &[&Table],
     user: &str,
 ) -> Result<Finding, PostgresError> {
-    let name = config.publication.as_ref().or(config.slot.as_ref());
-    let subject = name.map_or("publication".to_owned(), |name| format!("publication {name}"));
+    let name = config.publication.as_deref().unwrap_or_default();
+    let subject = format!("publication {name}");
     let places: Vec<_> = tables.iter().map(|table| &*table.place).collect();
     let sql = format!(
         "CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true);",
-        quoted(name.map_or("towpath_SOURCE", |name| name)),
+        quoted(name),
         places.join(", ")
     );
     let sql = |found: Finding| if places.is_empty() { found } else { found.mended_by(sql) };

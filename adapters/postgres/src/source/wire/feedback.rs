@@ -30,11 +30,6 @@ impl Feedback {
         self.released.fetch_max(lsn, Ordering::Relaxed);
     }
 
-    /// How much of the log the server keeps for this source, in bytes, as far as it was read.
-    pub(crate) fn lag(&self) -> u64 {
-        self.read.load(Ordering::Relaxed).saturating_sub(self.released.load(Ordering::Relaxed))
-    }
-
     /// Tells the server; it says at once how far it is if `asks`.
     ///
     /// # Errors

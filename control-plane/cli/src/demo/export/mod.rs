@@ -5,7 +5,7 @@
 //! movements. Among them are a few rows as real exports have them: a date that does not exist, words where a number
 //! belongs, a line that was cut off. On the second day the first day's stock movements are sent again under another name.
 
-mod words;
+pub(super) mod words;
 mod lines;
 mod customers;
 mod orders;

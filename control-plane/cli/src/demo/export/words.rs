@@ -1,6 +1,6 @@
 //! The words that the made-up companies, people and goods are named with.
 
-pub(super) const FAMILIES: &[&str] = &[
+pub(in crate::demo) const FAMILIES: &[&str] = &[
     "Müller",
     "Schäfer",
     "Größmann",
@@ -69,7 +69,7 @@ pub(super) const TOWNS: &[(&str, &str)] = &[
     ("99084", "Erfurt"),
 ];
 
-pub(super) const NOTES: &[&str] = &[
+pub(in crate::demo) const NOTES: &[&str] = &[
     "Bitte vor 10 Uhr anliefern",
     "Rückfrage bei Frau Größmann",
     "Ware stoßempfindlich",
@@ -81,6 +81,6 @@ pub(super) const NOTES: &[&str] = &[
 pub(super) const UNITS: &[&str] = &["ST", "KG", "M", "L"];
 
 /// One of these.
-pub(super) fn pick<'a, T>(rng: &mut fastrand::Rng, words: &'a [T]) -> &'a T {
+pub(in crate::demo) fn pick<'a, T>(rng: &mut fastrand::Rng, words: &'a [T]) -> &'a T {
     &words[rng.usize(..words.len())]
 }

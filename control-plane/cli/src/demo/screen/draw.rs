@@ -1,14 +1,14 @@
 //! Draws a moment.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Wrap};
 
 use super::super::figures::{clock, count};
 use super::super::guide::Guide;
-use super::super::view::{Stage, StreamLine, View};
+use super::super::view::{StreamLine, View};
 
 const QUIET: Style = Style::new().fg(Color::DarkGray);
 const HEADING: Style = Style::new().fg(Color::Cyan).add_modifier(Modifier::BOLD);
@@ -17,43 +17,40 @@ const TROUBLE: Style = Style::new().fg(Color::Yellow);
 /// Each section has a line with its title; tables have one more with the columns' names.
 const TITLE: u16 = 1;
 const COLUMNS: u16 = 1;
-const COMMANDS_IN_A_LINE: usize = 2;
+/// Between two commands in a line.
+const APART: &str = "    ";
+/// Trouble or bad rows have at least so many lines.
+const LEAST_BAD_ROWS: u16 = 1;
 
-/// Draws everything. It fits into 24 lines; what is more goes to the bad rows.
+/// Draws everything. It fits into 24 lines; what is more goes to the bad rows. A terminal that has less, or a path that
+/// takes more, costs the last stages.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View, guide: &Guide) {
-    let stages = TITLE + COLUMNS + lines(view.stages.len());
+    let area = frame.area();
     let streams = TITLE + COLUMNS + lines(view.streams.len());
-    let next = TITLE + next_steps_lines(guide, frame.area().width);
-    let [head, way, account, bad, rest] = Layout::vertical([
-        Constraint::Length(1),
+    let next = TITLE + next_steps_lines(guide, area.width);
+    let others = streams + TITLE + LEAST_BAD_ROWS + next;
+    let stages = (TITLE + COLUMNS + lines(view.stages.len())).min(area.height.saturating_sub(others));
+    let [way, account, bad, rest] = Layout::vertical([
         Constraint::Length(stages),
         Constraint::Length(streams),
-        Constraint::Min(TITLE + 1),
+        Constraint::Min(TITLE + LEAST_BAD_ROWS),
         Constraint::Length(next),
     ])
-    .areas(frame.area());
-    header(frame, head, view);
-    frame.render_widget(way_of_the_data(&view.stages), way);
+    .areas(area);
+    frame.render_widget(way_of_the_data(view), way);
     frame.render_widget(account_of(view), account);
     frame.render_widget(bad_rows(view), bad);
-    frame.render_widget(next_steps(guide), rest);
+    frame.render_widget(next_steps(guide, area.width), rest);
 }
 
-fn header(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let [left, right] = Layout::horizontal([Constraint::Min(20), Constraint::Length(30)]).areas(area);
-    let files = view.files;
-    let files = format!("{} files dropped, {} put away", view.dropped_files, files.archived);
-    let title = vec![
-        Span::styled("Towpath demo ", HEADING),
+fn way_of_the_data(view: &View) -> Table<'_> {
+    let files = format!("{} files dropped, {} put away", view.dropped_files, view.files.archived);
+    let title = Line::from(vec![
+        Span::styled(" Towpath demo ", HEADING),
         Span::raw(clock(view.since_start)),
-        Span::styled(format!("  {files}"), QUIET),
-    ];
-    frame.render_widget(Line::from(title), left);
-    let keys = Line::from(vec!["d".bold(), " drops another day  ".into(), "q".bold(), " quits".into()]);
-    frame.render_widget(keys.right_aligned(), right);
-}
-
-fn way_of_the_data(stages: &[Stage]) -> Table<'_> {
+        Span::styled(format!("  {files} "), QUIET),
+    ]);
+    let keys = Line::from(vec![" d".bold(), " another day  ".into(), "q".bold(), " quits ".into()]);
     let widths = [
         Constraint::Length(7),
         Constraint::Length(16),
@@ -63,7 +60,7 @@ fn way_of_the_data(stages: &[Stage]) -> Table<'_> {
         Constraint::Length(6),
         Constraint::Min(10),
     ];
-    let rows = stages.iter().map(|stage| {
+    let rows = view.stages.iter().map(|stage| {
         let state = if stage.is_well { Style::new().fg(Color::Green) } else { TROUBLE };
         Row::new([
             Cell::from(stage.stage).style(QUIET),
@@ -84,7 +81,9 @@ fn way_of_the_data(stages: &[Stage]) -> Table<'_> {
         right("lag"),
         Cell::from("state"),
     ];
-    Table::new(rows, widths).header(Row::new(header).style(QUIET)).block(section(" the way of the data "))
+    Table::new(rows, widths)
+        .header(Row::new(header).style(QUIET))
+        .block(section(title).title(keys.right_aligned()))
 }
 
 fn account_of(view: &View) -> Table<'_> {
@@ -96,10 +95,10 @@ fn account_of(view: &View) -> Table<'_> {
         Constraint::Min(10),
     ];
     let rows = view.streams.iter().map(|line| {
-        let StreamLine { name, dropped, repeated, expected, logged, bad, dead_letters } = line;
+        let StreamLine { name, written, repeated, expected, logged, bad, dead_letters } = line;
         Row::new([
             Cell::from(*name),
-            right(&count(*dropped)),
+            right(&count(*written)),
             share(*logged, *expected),
             share(*dead_letters, *bad),
             right(&count(*repeated)),
@@ -107,7 +106,7 @@ fn account_of(view: &View) -> Table<'_> {
     });
     let header = [
         Cell::from("stream"),
-        right("dropped"),
+        right("written"),
         right("good: arrived / all"),
         right("bad: arrived / all"),
         right("repeated"),
@@ -119,7 +118,7 @@ fn account_of(view: &View) -> Table<'_> {
     Table::new(rows, widths).header(Row::new(header).style(QUIET)).block(section(title))
 }
 
-/// How much of what was dropped has arrived; files of the user's own make it more.
+/// How much of what was written has arrived; files and contacts of the user's own make it more.
 fn share(arrived: u64, all: u64) -> Cell<'static> {
     let style = if arrived >= all { Style::new().fg(Color::Green) } else { Style::new() };
     right(&format!("{} / {}", count(arrived), count(all))).style(style)
@@ -132,14 +131,15 @@ fn bad_rows(view: &View) -> Paragraph<'_> {
     Paragraph::new(troubles.chain(letters).collect::<Vec<_>>()).block(section(title))
 }
 
-fn next_steps(guide: &Guide) -> Paragraph<'_> {
+fn next_steps(guide: &Guide, width: u16) -> Paragraph<'_> {
     let mut places = Line::default();
     for (what, place) in guide.places {
-        places.extend([Span::styled(format!("{what} "), QUIET), Span::raw(place), Span::raw("  ")]);
+        let apart = if places.spans.is_empty() { "" } else { "  " };
+        places.extend([Span::styled(format!("{apart}{what} "), QUIET), Span::raw(place)]);
     }
     let preparation = guide.preparation.iter().map(|command| Line::raw(command.as_str()));
-    let pairs = guide.commands.chunks(COMMANDS_IN_A_LINE).map(|pair| Line::raw(pair.join("    ")));
-    let text: Vec<_> = std::iter::once(places).chain(preparation).chain(pairs).collect();
+    let commands = side_by_side(&guide.commands, width).into_iter().map(Line::raw);
+    let text: Vec<_> = std::iter::once(places).chain(preparation).chain(commands).collect();
     let title = format!(" in {}, and to try in another terminal ", guide.root);
     // A path that is longer than the screen is wide must still be there to be copied.
     Paragraph::new(text).wrap(Wrap { trim: false }).block(section(title))
@@ -148,13 +148,28 @@ fn next_steps(guide: &Guide) -> Paragraph<'_> {
 /// How many lines the next steps take. A path that is too long for the line of `export` begins on the next.
 fn next_steps_lines(guide: &Guide, width: u16) -> u16 {
     const FIRST_WORD: usize = "export ".len();
-    let width = usize::from(width).max(1);
+    let columns = usize::from(width).max(1);
     let wrapped = |text: &String| match text.chars().count() {
-        short if short <= width => 1,
-        long => 1 + (long - FIRST_WORD.min(long)).div_ceil(width),
+        short if short <= columns => 1,
+        long => 1 + (long - FIRST_WORD.min(long)).div_ceil(columns),
     };
     let preparation: usize = guide.preparation.iter().map(wrapped).sum();
-    lines(1 + preparation + guide.commands.len().div_ceil(COMMANDS_IN_A_LINE))
+    lines(1 + preparation + side_by_side(&guide.commands, width).len())
+}
+
+/// The commands in lines, as many in each as fit.
+fn side_by_side(commands: &[String], width: u16) -> Vec<String> {
+    let mut lines = Vec::<String>::new();
+    for command in commands {
+        match lines.last_mut() {
+            Some(line) if line.len() + APART.len() + command.len() <= usize::from(width) => {
+                line.push_str(APART);
+                line.push_str(command);
+            }
+            _ => lines.push(command.clone()),
+        }
+    }
+    lines
 }
 
 fn section<'a>(title: impl Into<Line<'a>>) -> Block<'a> {
