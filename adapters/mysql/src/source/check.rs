@@ -2,6 +2,7 @@
 
 use mysql_async::prelude::Queryable;
 use towpath_adapter_api::{Checking, Finding};
+use towpath_record::ResourceName;
 
 use super::catalog::Catalog;
 use super::config::{CopyReads, SnapshotMode, SourceConfig, Wanted};
@@ -11,13 +12,20 @@ use crate::error::MysqlError;
 /// Binlogs that are removed sooner do not outlive a long weekend.
 const LEAST_RETENTION_S: u64 = 3 * 86_400;
 
-/// Looks at the server that a configuration names.
-pub(crate) fn check(config: &serde_json::Value) -> Checking {
+/// Looks at the server that the configuration of a source names.
+pub(crate) fn check(name: &ResourceName, config: &serde_json::Value) -> Checking {
     let config = SourceConfig::read(config);
+    let name = name.clone();
     Box::pin(async move {
         let config = config?;
         let address = config.server().address();
-        look(&config).await.map_err(|error: MysqlError| error.at(&address))
+        let mut findings = look(&config).await.map_err(|error: MysqlError| error.at(&address))?;
+        let id = config.server_id_of(&name);
+        findings.push(Finding::good(
+            "server_id",
+            format!("the source reads as replica {id}, which no other may be"),
+        ));
+        Ok(findings)
     })
 }
 
@@ -202,7 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_configuration_that_cannot_work_is_told_before_a_server_is_asked() {
-        let error: AdapterError = check(&serde_json::json!({ "host": "h" })).await.unwrap_err();
+        let error: AdapterError =
+            check(&ResourceName::new("erp").unwrap(), &serde_json::json!({ "host": "h" })).await.unwrap_err();
         assert!(error.message.contains("user"), "{error}");
     }
 }

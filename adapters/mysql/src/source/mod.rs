@@ -53,12 +53,7 @@ const FIRST_OFFSET: u64 = 4;
 
 /// How tables are read.
 pub(crate) fn factory() -> SourceFactory {
-    SourceFactory {
-        config_schema,
-        build,
-        check: Some(|_, config| check::check(config)),
-        reader: Some(reader::reader),
-    }
+    SourceFactory { config_schema, build, check: Some(check::check), reader: Some(reader::reader) }
 }
 
 fn config_schema() -> Value {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, Opts, Row};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -63,8 +63,9 @@ impl Database {
     }
 
     pub(crate) async fn texts(&self, sql: &str) -> Result<Vec<String>> {
-        let rows: Vec<Option<String>> = self.connection.lock().await.query(sql).await?;
-        Ok(rows.into_iter().map(Option::unwrap_or_default).collect())
+        let rows: Vec<Row> = self.connection.lock().await.query(sql).await?;
+        let first = |row: Row| row.get::<Option<String>, _>(0).flatten().unwrap_or_default();
+        Ok(rows.into_iter().map(first).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use towpath_adapter_api::{AdapterError, BatchOutput, ErrorKind, Reading, Rows, Verdict, WhichRows};
 use towpath_adapter_conformance::cell;
 use towpath_adapter_conformance::servers::MariaDbServer;
-use towpath_record::Position;
+use towpath_record::{Position, ResourceName};
 
 use crate::harness::{Account, Database, end, read, server, shown};
 
@@ -23,8 +23,13 @@ async fn a_binlog_that_was_removed_is_told_and_answered_as_the_admin_says() -> R
     let config = database.config(&json!({}));
     let copied = read(&config, &Position::default()).await?;
     database
-        .run("DELETE FROM t WHERE id = 1;\nFLUSH BINARY LOGS;\nFLUSH BINARY LOGS;\nINSERT INTO t VALUES (3);\nPURGE BINARY LOGS BEFORE '2100-01-01';\n")
+        .run("DELETE FROM t WHERE id = 1;\nFLUSH BINARY LOGS;\nFLUSH BINARY LOGS;\nINSERT INTO t VALUES (3);\n")
         .await?;
+    // The server keeps what a reader has open, until it notices that the reader is gone.
+    while database.texts("SHOW BINARY LOGS").await?.len() > 1 {
+        database.run("PURGE BINARY LOGS BEFORE '2100-01-01';\n").await?;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
     let error = read(&config, &end(&copied)?).await.unwrap_err();
     let Some((ErrorKind::PositionLost, message)) = failure(&error) else { anyhow::bail!("{error:?}") };
     ensure!(message.contains("resync"), "{message}");
@@ -101,7 +106,8 @@ async fn a_check_names_what_is_missing_and_the_sql_that_mends_it() -> Result<()>
         GRANT SELECT ON checked.* TO poor@'127.0.0.1';\n";
     let database = Database::new(&server, "checked", sql).await?;
     let check = towpath_adapter_mysql::adapter().source.unwrap().check.unwrap();
-    let found = check(&database.config(&json!({}))).await?;
+    let name = ResourceName::new("erp")?;
+    let found = check(&name, &database.config(&json!({}))).await?;
     let remedies: Vec<_> = found.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
     for wanted in [
         "SET GLOBAL binlog_format = 'ROW';",
@@ -112,7 +118,7 @@ async fn a_check_names_what_is_missing_and_the_sql_that_mends_it() -> Result<()>
         ensure!(remedies.contains(&wanted), "{wanted}: {remedies:?}");
     }
     let url = format!("mysql://poor:x@127.0.0.1:{}/checked", server.port());
-    let found = check(&json!({ "url": url, "tls": { "mode": "disable" } })).await?;
+    let found = check(&name, &json!({ "url": url, "tls": { "mode": "disable" } })).await?;
     let failed: Vec<_> =
         found.iter().filter(|f| f.verdict == Verdict::Failed).filter_map(|f| f.remedy.as_deref()).collect();
     ensure!(failed.contains(&"GRANT BINLOG MONITOR ON *.* TO 'poor'@'127.0.0.1';"), "{failed:?}");
@@ -122,7 +128,7 @@ async fn a_check_names_what_is_missing_and_the_sql_that_mends_it() -> Result<()>
 
 #[tokio::test]
 async fn a_table_is_read_back_as_the_source_emits_it() -> Result<()> {
-    let server = crate::harness::server()?;
+    let server = server()?;
     let sql = "CREATE TABLE t (a int, b varchar(9), c datetime(6), d varbinary(9), PRIMARY KEY (a, b, d));\n\
         INSERT INTO t VALUES (1, 'x', '2026-01-31 10:00:00.5', x'00ff'), (2, 'ä', NULL, x''), (3, 'z', NULL, x'01');\n";
     let database = Database::new(&server, "back", sql).await?;
@@ -134,7 +140,8 @@ async fn a_table_is_read_back_as_the_source_emits_it() -> Result<()> {
         schema.key().iter().map(|name| batch.schema().index_of(name)).collect::<Result<_, _>>()?;
     let keys = batch.project(&places)?.slice(0, 2);
     for (rows, count) in [(WhichRows::All, 3), (WhichRows::Keys(keys), 2)] {
-        let reading = Reading { stream: copied[0].stream.clone(), schema: schema.clone(), rows };
+        let owner = ResourceName::new("erp")?;
+        let reading = Reading { owner, stream: copied[0].stream.clone(), schema: schema.clone(), rows };
         let (output, mut batches) = BatchOutput::channel(9);
         make(&config)?.read(&reading, output).await?;
         let found = batches.recv().await.unwrap();
