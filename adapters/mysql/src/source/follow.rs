@@ -126,7 +126,7 @@ impl<'a> Follower<'a> {
                 }
             }
             Happened::Query { schema, sql } => {
-                self.statement(&schema, &sql, logged.at_us, logged.start).await?
+                self.statement(&schema, &sql, logged.at_us, logged.start).await?;
             }
             Happened::Map(map) => self.learn(map).await?,
             Happened::Rows(rows) => self.rows(rows).await?,

@@ -20,7 +20,7 @@ const TIME_ZERO: i64 = 0x80_0000;
 /// Takes a value off a row; none if the row is damaged.
 pub(crate) fn take<'a>(field: Field, row: &mut Reader<'a>) -> Option<&'a [u8]> {
     let meta = usize::from(field.meta);
-    let fraction = (meta + 1) / 2;
+    let fraction = meta.div_ceil(2);
     let length = match field.code {
         code::TINY | code::YEAR => 1,
         code::SHORT => 2,
