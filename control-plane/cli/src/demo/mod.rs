@@ -33,7 +33,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use control::ControlError;
-pub use crm::{Choice, CrmError, PostgresError};
+pub use crm::{AskError, Choice, CrmError, PostgresError};
 pub use error::DemoError;
 pub use fleet::FleetError;
 pub use place::PlaceError;

@@ -41,7 +41,8 @@ impl Plain {
 fn news(view: &View) -> String {
     let letters: u64 = view.streams.iter().map(|line| line.dead_letters).sum();
     let (rows, changes) = (count(view.dropped_rows), count(view.crm_changes));
-    let mut text = format!("dropped {rows} rows in {} files, changed {changes} contacts", view.dropped_files);
+    let mut text =
+        format!("dropped {rows} rows in {} files, wrote {changes} changes to the CRM", view.dropped_files);
     for stage in view.stages.iter().filter(|stage| !stage.rows.is_empty()) {
         text += &format!(" | {} {} {}", stage.stage, stage.name, stage.rows);
     }

@@ -133,3 +133,73 @@ impl Display for Summary {
         self.faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::crm::Row;
+    use super::super::observe::Files;
+    use super::super::place::Place;
+    use super::*;
+
+    const WRITTEN: Written = Written { inserts: 2, updates: 1, renames: 1, deletes: 0 };
+
+    fn seen(logged: u64) -> Observation {
+        let fleet = json!({
+            "at": "2026-03-02T09:00:00Z", "version": "1", "generation": 1,
+            "agents": [], "sources": [], "logs": [], "routes": [], "sinks": [],
+        });
+        let stream = json!({
+            "name": crm::STREAM, "records": logged, "bytes": 1, "dead_letters": 0, "sources": [], "routes": [],
+        });
+        let (fleet, stream) =
+            (serde_json::from_value(fleet).unwrap(), serde_json::from_value(stream).unwrap());
+        Observation { fleet, streams: vec![stream], letters: Vec::new(), files: Files::default() }
+    }
+
+    fn contacts(budget: &str) -> Rows {
+        let row = |number: &str, budget: &str| -> Row {
+            [Some(number), Some("10001"), Some("Jörg Weiß"), None, Some(budget), None, None]
+                .map(|text| text.map(str::to_owned))
+        };
+        [row("1001", "250.00"), row("1003", budget)].into_iter().collect()
+    }
+
+    /// A summary with a copy that has the budget of 5.50.
+    fn summary(contacts: &Rows, logged: u64) -> Summary {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::fresh(Some(&directory.path().join("demo"))).unwrap();
+        let copy = rusqlite::Connection::open(place.database()).unwrap();
+        let sql = "CREATE TABLE crm_contacts (contact_no INTEGER PRIMARY KEY, customer_no INTEGER, name TEXT,
+                email TEXT, budget TEXT, visited_at TEXT, notes TEXT);
+            INSERT INTO crm_contacts VALUES
+                (1001, 10001, 'Jörg Weiß', NULL, '250.00', NULL, NULL),
+                (1003, 10001, 'Jörg Weiß', NULL, '5.50', NULL, NULL);";
+        copy.execute_batch(sql).unwrap();
+        let results = Results::read(&place).unwrap();
+        Summary::new(&Account::default(), (WRITTEN, contacts), &results, &seen(logged))
+    }
+
+    #[test]
+    fn a_copy_that_is_equal_in_every_column_is_balanced() {
+        let summary = summary(&contacts("5.50"), WRITTEN.records());
+        assert!(summary.is_balanced(), "{summary}");
+        assert!(summary.to_string().contains("copy of the CRM's 2 contacts is equal"), "{summary}");
+    }
+
+    #[test]
+    fn a_contact_that_differs_in_one_column_is_told_by_its_key() {
+        let summary = summary(&contacts("5.51"), WRITTEN.records());
+        assert!(!summary.is_balanced());
+        let said = summary.to_string();
+        assert!(said.contains("crm.contacts in the database: 1 not equal (1003)"), "{said}");
+    }
+
+    #[test]
+    fn a_change_that_never_reached_the_log_is_told_even_if_the_tables_are_equal() {
+        let summary = summary(&contacts("5.50"), WRITTEN.records() - 1);
+        assert!(!summary.is_balanced());
+        assert!(summary.to_string().contains("crm.contacts: 4 of 5 changes are in the log"), "{summary}");
+    }
+}

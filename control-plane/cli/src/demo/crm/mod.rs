@@ -5,6 +5,7 @@
 
 mod installed;
 mod owner;
+mod ask;
 mod postgres;
 mod sqlite;
 mod contacts;
@@ -27,6 +28,7 @@ use installed::Installed;
 use postgres::{PROCESS, Postgres};
 use sqlite::Sqlite;
 
+pub use ask::AskError;
 pub use postgres::PostgresError;
 
 pub(super) use contacts::Written;
@@ -163,16 +165,14 @@ impl Crm {
     /// What the table holds.
     pub(super) async fn read(&self) -> Result<Rows, CrmError> {
         match &self.database {
-            Database::Postgres(server) => server.read(&self.log).await.map_err(|e| self.postgres(e)),
+            Database::Postgres(server) => server.read().await.map_err(|e| self.postgres(e)),
             Database::Sqlite { file, .. } => in_file(file, Sqlite::read).await,
         }
     }
 
     async fn write(&self, script: String) -> Result<(), CrmError> {
         match &self.database {
-            Database::Postgres(server) => {
-                server.write(&script, &self.log).await.map_err(|e| self.postgres(e))
-            }
+            Database::Postgres(server) => server.write(&script).await.map_err(|e| self.postgres(e)),
             Database::Sqlite { file, .. } => in_file(file, move |file| file.write(&script)).await,
         }
     }

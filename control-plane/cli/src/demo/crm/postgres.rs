@@ -8,15 +8,15 @@ use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::io::AsyncWriteExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::super::place::Place;
 use super::super::processes::{ProcessError, Processes, command};
+use super::ask::{AskError, ask};
 use super::installed::Installed;
 use super::owner::Owner;
 use super::rows::{Row, Rows};
@@ -31,7 +31,7 @@ pub(super) const READER: &str = "towpath";
 pub(super) const CRM: &str = "crm";
 
 const HOST: &str = "127.0.0.1";
-/// How long the server may take to come up, and to answer: it has little to do, but the machine may be busy.
+/// How long the server may take to come up: it has little to do, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Another process may take the port between here and the server's start; then another is tried.
@@ -64,20 +64,13 @@ pub enum PostgresError {
     /// The server is not as it should be.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// One of its programs failed.
-    #[error("{program}: {said}")]
-    Program {
-        /// The program.
-        program: &'static str,
-        /// What it said.
-        said: String,
-    },
-    /// One of its programs, or the server, took too long.
-    #[error("{program} took longer than {} s; {} may say why", PATIENCE.as_secs(), log.display())]
+    /// One of its programs did not do what it was asked.
+    #[error(transparent)]
+    Program(#[from] AskError),
+    /// It did not come up in time.
+    #[error("the server took longer than {} s to start; {} may say why", PATIENCE.as_secs(), log.display())]
     Late {
-        /// The program.
-        program: &'static str,
-        /// The server's log.
+        /// Its log.
         log: PathBuf,
     },
     /// A row cannot be read.
@@ -101,7 +94,7 @@ impl Postgres {
         let mut initdb = owner.command(&installed.program("initdb"));
         initdb.args(["--username", CRM, "--encoding", "UTF8", "--no-locale", "--no-sync"]);
         initdb.args(["--auth", "scram-sha-256", "--pwfile"]).arg(password_file).arg("--pgdata").arg(&data);
-        ask("initdb", initdb, "", &log).await?;
+        ask("initdb", initdb, "").await?;
         let mut ports = 0;
         loop {
             ports += 1;
@@ -117,7 +110,7 @@ impl Postgres {
             own.start_ended_by(Signal::INT, PROCESS, program, log.clone())?;
             match server.wait_ready(&mut own, &log).await {
                 Ok(()) => {
-                    server.ask_in("postgres", &schema(&readers), &log).await?;
+                    server.ask_in("postgres", &schema(&readers)).await?;
                     processes.take_over(own);
                     return Ok(server);
                 }
@@ -128,13 +121,13 @@ impl Postgres {
     }
 
     /// Writes as the application does.
-    pub(super) async fn write(&self, script: &str, log: &Path) -> Result<(), PostgresError> {
-        self.ask_in(CRM, script, log).await.map(drop)
+    pub(super) async fn write(&self, script: &str) -> Result<(), PostgresError> {
+        self.ask_in(CRM, script).await.map(drop)
     }
 
     /// What the table holds.
-    pub(super) async fn read(&self, log: &Path) -> Result<Rows, PostgresError> {
-        let said = self.ask_in(CRM, &query(), log).await?;
+    pub(super) async fn read(&self) -> Result<Rows, PostgresError> {
+        let said = self.ask_in(CRM, &query()).await?;
         said.lines().map(|line| Ok(serde_json::from_str::<Row>(line)?)).collect()
     }
 
@@ -142,20 +135,20 @@ impl Postgres {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             own.check()?;
-            if self.ask_in("postgres", "SELECT 1;", log).await.is_ok() {
+            if self.ask_in("postgres", "SELECT 1;").await.is_ok() {
                 return Ok(());
             }
             sleep(LOOK_EVERY).await;
         }
-        Err(PostgresError::Late { program: "postgres", log: log.to_owned() })
+        Err(PostgresError::Late { log: log.to_owned() })
     }
 
-    async fn ask_in(&self, database: &str, script: &str, log: &Path) -> Result<String, PostgresError> {
+    async fn ask_in(&self, database: &str, script: &str) -> Result<String, PostgresError> {
         let mut psql = command(&self.psql);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-U", CRM, "-d", database]);
         psql.arg("-p").arg(self.port.to_string());
         psql.env("PGPASSWORD", &self.password).env("PGCLIENTENCODING", "UTF8").env("PGSSLMODE", "disable");
-        ask("psql", psql, script, log).await
+        Ok(ask("psql", psql, script).await?)
     }
 }
 
@@ -217,38 +210,4 @@ fn make_password(path: &Path) -> Result<String, PostgresError> {
         Ok(password)
     };
     make().map_err(|source| PostgresError::Folder { path: path.to_owned(), source })
-}
-
-/// Runs a program to its end, and says what it answered.
-async fn ask(
-    program: &'static str,
-    command: Command,
-    input: &str,
-    log: &Path,
-) -> Result<String, PostgresError> {
-    let failed = |said: String| PostgresError::Program { program, said };
-    let mut command = tokio::process::Command::from(command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let run = async {
-        let mut child = command.spawn()?;
-        let stdin = child.stdin.take();
-        let write = async {
-            if let Some(mut stdin) = stdin {
-                // A program that ended before it read everything says why itself.
-                let _ = stdin.write_all(input.as_bytes()).await;
-            }
-        };
-        tokio::join!(write, child.wait_with_output()).1
-    };
-    let Output { status, stdout, stderr } = match timeout(PATIENCE, run).await {
-        Ok(ended) => ended.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(PostgresError::Late { program, log: log.to_owned() }),
-    };
-    if status.success() {
-        return Ok(String::from_utf8_lossy(&stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&stderr);
-    // The first line has the reason; hints and what was cleaned up follow it.
-    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(failed(format!("{status}: {said}")))
 }

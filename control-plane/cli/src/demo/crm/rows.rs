@@ -11,7 +11,7 @@ pub(super) const COLUMNS: [&str; 7] =
     ["contact_no", "customer_no", "name", "email", "budget", "visited_at", "notes"];
 
 /// A row as texts, with nothing where the database has NULL.
-pub(super) type Row = [Option<String>; COLUMNS.len()];
+pub(in crate::demo) type Row = [Option<String>; COLUMNS.len()];
 
 /// All rows of a table.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

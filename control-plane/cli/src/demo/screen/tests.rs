@@ -150,7 +150,7 @@ fn the_account_is_told_for_each_stream() {
 fn trouble_goes_before_bad_rows() {
     let mut view = view();
     view.troubles = vec!["agent cloud is not connected; check that it runs".to_owned()];
-    let lines = drawn(&view, &guide("/srv/demo"), 80, 24);
+    let lines = drawn(&view, &guide("/srv/demo"), 80, 25);
     let trouble = lines.iter().position(|line| line.contains("agent cloud is not connected")).unwrap();
     let letter = lines.iter().position(|line| line.contains("customers-2026-03-02.csv")).unwrap();
     assert!(trouble < letter);
