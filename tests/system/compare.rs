@@ -48,8 +48,10 @@ fn write(path: &Path, enough: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// The exit code of a comparison, and what it found: the keys that differ by how, and the verdicts by stream.
-fn compare(fleet: &Fleet, more: &[&str]) -> Result<(i32, Vec<(String, String)>, Vec<Value>)> {
+/// What a comparison found: its exit code, the keys that differ and how, and the verdicts by stream.
+type Found = (i32, Vec<(String, String)>, Vec<Value>);
+
+fn compare(fleet: &Fleet, more: &[&str]) -> Result<Found> {
     let output =
         fleet.cli().args(["compare", "to-copy", "-o", "json", "--settle", "20s"]).args(more).output()?;
     let text = String::from_utf8(output.stdout)?;

@@ -59,12 +59,12 @@ pub(crate) fn decimal_value(text: &str, scale: u8) -> Option<Value> {
 pub(crate) fn days(date: Date) -> Option<i32> {
     let day = jiff::civil::Date::new(date.year, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?)
         .ok()?;
-    i32::try_from(day.since(jiff::civil::Date::constant(1970, 1, 1)).ok()?.get_days()).ok()
+    Some(day.since(jiff::civil::Date::constant(1970, 1, 1)).ok()?.get_days())
 }
 
 /// Microseconds since 1970-01-01 of a time without zone. One that is finer has none.
 pub(crate) fn micros(at: Timestamp) -> Option<i64> {
-    if at.fraction % 1_000 != 0 {
+    if !at.fraction.is_multiple_of(1_000) {
         return None;
     }
     let day = days(Date { year: at.year, month: at.month, day: at.day })?;

@@ -14,10 +14,10 @@ use crate::table::quoted;
 
 /// The SQLSTATEs of a slot that someone uses, and of one that is there already; how often, and with what pauses, one
 /// tries again.
-const IN_USE: &str = "55006";
+pub(crate) const IN_USE: &str = "55006";
 const IS_THERE: &str = "42710";
-const BUSY_TRIES: u32 = 300;
-const BUSY_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const BUSY_TRIES: u32 = 300;
+pub(crate) const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Since this version a slot can be kept at standbys.
 pub(crate) const KEEPS_AT_STANDBYS: i32 = 170_000;

@@ -251,7 +251,20 @@ impl Reading<'_> {
              '{publication}')",
             self.names.slot
         );
-        Wire::connect(&self.config.server(), Purpose::Replication).await?.start(&command).await
+        let mut tries = 0;
+        loop {
+            let wire = Wire::connect(&self.config.server(), Purpose::Replication).await?;
+            match wire.start(&command).await {
+                // The server notices a moment later that the connection before this one has ended.
+                Err(PostgresError::Refused(refusal))
+                    if tries < ready::BUSY_TRIES && refusal.code == ready::IN_USE =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(ready::BUSY_PAUSE).await;
+                }
+                started => return started,
+            }
+        }
     }
 
     /// Tells the server what was released, at once and again from time to time, whatever the reading waits for.
