@@ -68,7 +68,10 @@ fn transaction(rng: &mut Rng) -> Vec<String> {
 async fn equal_wherever_it_is_cut_off(extra: Value) -> Result<()> {
     let seed =
         std::env::var("TOWPATH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(fastrand::u64(..));
-    eprintln!("TOWPATH_SEED={seed}");
+    equal(extra, seed).await.with_context(|| format!("repeat with TOWPATH_SEED={seed}"))
+}
+
+async fn equal(extra: Value, seed: u64) -> Result<()> {
     let mut rng = Rng::with_seed(seed);
     let server = server()?;
     let database = Database::new(&server, "random", TABLES).await?;
