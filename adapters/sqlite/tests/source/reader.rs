@@ -91,7 +91,8 @@ async fn a_key_of_several_columns_is_found_whatever_kind_its_values_are_stored_a
     let keys = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), keys).unwrap();
     let mut found = read(&agent, "crm.odd", &schema, WhichRows::Keys(keys)).await;
     let mut copied = copied;
-    (found.sort_by_key(|row| format!("{row:?}")), copied.sort_by_key(|row| format!("{row:?}")));
+    found.sort_by_key(|row| format!("{row:?}"));
+    copied.sort_by_key(|row| format!("{row:?}"));
     assert_eq!(found, copied);
 }
 
