@@ -66,7 +66,7 @@ impl Engine {
         };
         let first = match dialect {
             Dialect::Postgres => vec!["CREATE DATABASE towpath", "CREATE DATABASE copy"],
-            Dialect::MariaDb => vec!["CREATE DATABASE copy"],
+            Dialect::MariaDb => vec!["CREATE DATABASE copy CHARACTER SET utf8mb4"],
         };
         let home = if dialect == Dialect::Postgres { "postgres" } else { "towpath" };
         let mut connection = engine.address(home).connect().await?;

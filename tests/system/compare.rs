@@ -53,7 +53,7 @@ type Found = (i32, Vec<(String, String)>, Vec<Value>);
 
 fn compare(fleet: &Fleet, more: &[&str]) -> Result<Found> {
     let output =
-        fleet.cli().args(["compare", "to-copy", "-o", "json", "--settle", "20s"]).args(more).output()?;
+        fleet.cli().args(["compare", "to-copy", "-o", "json", "--settle", "10s"]).args(more).output()?;
     let text = String::from_utf8(output.stdout)?;
     let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
     let differing = lines.iter().filter_map(|line| line.get("differs"));

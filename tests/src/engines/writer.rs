@@ -9,8 +9,10 @@ use super::{Address, Connection, Dialect};
 
 /// How long to wait before a server that is gone is tried again.
 const RECONNECT: Duration = Duration::from_millis(100);
-/// Identities below this come and go; those above are given once.
+/// Rows with identities from 1 to about here come and go.
 const SHARED_IDS: u32 = 1_500;
+/// From here on, an identity is given once.
+const FIRST_OWN_ID: u32 = 2_000;
 /// Columns that are added and dropped are few at a time.
 const MOST_EXTRAS: usize = 3;
 
@@ -64,7 +66,7 @@ impl Writer {
             connection.execute("ALTER TABLE orders ALTER COLUMN picture SET STORAGE EXTERNAL").await?;
         }
         let rng = fastrand::Rng::with_seed(seed);
-        let (next_id, next_extra) = (SHARED_IDS, 0);
+        let (next_id, next_extra) = (FIRST_OWN_ID, 0);
         Ok(Self { address, rng, next_id, next_extra, connection: Some(connection), tally: Tally::default() })
     }
 

@@ -150,7 +150,7 @@ fn install(folder: &Path) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&installed.stderr);
     ensure!(installed.status.success(), "mariadb-install-db failed: {said}");
     let script = format!(
-        "CREATE DATABASE towpath;\n\
+        "CREATE DATABASE towpath CHARACTER SET utf8mb4;\n\
          CREATE USER '{SUPERUSER}'@'127.0.0.1' IDENTIFIED BY '{SUPERUSER}';\n\
          GRANT ALL PRIVILEGES ON *.* TO '{SUPERUSER}'@'127.0.0.1' WITH GRANT OPTION;\n"
     );
