@@ -55,6 +55,8 @@ pub(crate) struct Group {
     goes_on: bool,
     /// Whether it is only prepared.
     prepared: bool,
+    /// Whether a table that is followed has changed in it.
+    followed: bool,
     /// How many of its changes came.
     changes: u64,
     /// How many of them were emitted before the source resumed.
@@ -185,7 +187,16 @@ impl<'a> Follower<'a> {
         };
         let skip = position.changes;
         let name = name.into();
-        self.group = Some(Group { gtid, name, at_us, goes_on: false, prepared: false, changes: 0, skip });
+        self.group = Some(Group {
+            gtid,
+            name,
+            at_us,
+            goes_on: false,
+            prepared: false,
+            followed: false,
+            changes: 0,
+            skip,
+        });
         Ok(())
     }
 
@@ -210,10 +221,11 @@ impl<'a> Follower<'a> {
             Statement::Begin => group.goes_on = true,
             Statement::BeginXa => (group.goes_on, group.prepared) = (true, true),
             Statement::Commit => return self.end(),
-            Statement::RollBack if group.changes > 0 => {
+            Statement::RollBack if group.followed => {
                 return Err(lost(
-                    "the binlog has a transaction that was rolled back after it wrote to a table without transactions; \
-                     exclude such tables or let them be converted to InnoDB",
+                    "the binlog has a transaction that wrote to a followed table and was rolled back, as the server logs one \
+                     that also wrote to a table without transactions or made a temporary table; let such tables be \
+                     converted to InnoDB, and temporary tables be made outside of transactions",
                 ));
             }
             Statement::RollBack => return self.end(),
@@ -297,6 +309,9 @@ impl<'a> Follower<'a> {
             )));
         }
         let mut changes = decoded(&table, &mapped.map.fields, &event)?;
+        if let Some(group) = &mut self.group {
+            group.followed = true;
+        }
         for (before, after) in &mut changes {
             if let Some(Ok(row)) = before {
                 self.catalog.translate(row).await?;
