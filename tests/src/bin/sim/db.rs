@@ -144,6 +144,7 @@ impl World {
     async fn settle(&self) -> Result<u64> {
         let mut rows = 0;
         for (engine, writer) in self.engines.iter().zip(&self.writers) {
+            writer.touch().await?;
             for (table, shape) in writer.shapes().await? {
                 let mut connection = engine.address("towpath").connect().await?;
                 let source = shape.read(&mut connection, table).await?;
