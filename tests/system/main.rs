@@ -18,4 +18,5 @@ mod postgres_source;
 mod postgres_benches;
 mod sqlite_source;
 mod compare;
+mod databases;
 mod readme;
