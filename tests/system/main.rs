@@ -15,7 +15,7 @@ mod cli;
 mod observability;
 mod postgres;
 mod postgres_source;
-mod postgres_benches;
+mod database_benches;
 mod sqlite_source;
 mod compare;
 mod databases;

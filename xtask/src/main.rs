@@ -42,7 +42,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Builds in release and measures: `files`, `link`, `idle`, `sink`.
+    /// Builds in release and measures: `files`, `link`, `idle`, `sink`, `pg-snapshot`, `pg-cdc`, `mysql-cdc`, `pg-latency`,
+    /// `pg-memory`.
     Bench(Named),
     /// Builds in release and tries to break a promise: `crash`, `power`, `partition`, and others.
     Sim(Named),

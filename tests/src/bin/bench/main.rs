@@ -16,12 +16,16 @@ mod files;
 mod idle;
 mod link;
 mod sink;
+mod database;
 mod pg;
+mod mysql;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+
+use database::DatabaseOptions;
 
 /// Measures Towpath beside its yardsticks.
 #[derive(Parser)]
@@ -41,13 +45,15 @@ enum Bench {
     /// A4: the region log to SQLite, PostgreSQL and Parquet; beside their own importers.
     Sink(Options),
     /// A5: a PostgreSQL table to the durable region log; beside `psql \copy` to nowhere.
-    PgSnapshot(pg::PgOptions),
+    PgSnapshot(DatabaseOptions),
     /// A6: changes of PostgreSQL to the durable region log; beside the bare walsender and `pg_recvlogical`.
-    PgCdc(pg::PgOptions),
+    PgCdc(DatabaseOptions),
+    /// A6: changes of MariaDB to the durable region log; beside `mariadb-binlog`.
+    MysqlCdc(DatabaseOptions),
     /// A7: from a commit in PostgreSQL to the commit in a PostgreSQL sink.
-    PgLatency(pg::PgOptions),
+    PgLatency(DatabaseOptions),
     /// The agent's memory while it reads a large transaction and long values of PostgreSQL.
-    PgMemory(pg::PgOptions),
+    PgMemory(DatabaseOptions),
     /// Sends bytes over bare quinn; the yardstick of `link` runs it as a process of its own.
     #[command(hide = true)]
     QuinnSend(link::quinn::Send),
@@ -86,6 +92,7 @@ async fn main() -> Result<()> {
         Bench::Sink(options) => (options.docs.clone(), sink::run(&options).await?),
         Bench::PgSnapshot(options) => (options.docs.clone(), pg::snapshot::run(&options).await?),
         Bench::PgCdc(options) => (options.docs.clone(), pg::cdc::run(&options).await?),
+        Bench::MysqlCdc(options) => (options.docs.clone(), mysql::run(&options).await?),
         Bench::PgLatency(options) => (options.docs.clone(), pg::latency::run(&options).await?),
         Bench::PgMemory(options) => (options.docs.clone(), pg::memory::run(&options).await?),
         Bench::QuinnSend(send) => return send.run().await,

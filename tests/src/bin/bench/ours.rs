@@ -14,7 +14,7 @@ use towpath_tests::usage::Usage;
 use crate::measure::Spent;
 
 const LIMIT: Duration = Duration::from_secs(900);
-/// The environment variable in which agents find the password of the private PostgreSQL.
+/// The environment variable in which agents find the password of the private database servers.
 pub(crate) const PASSWORD_VARIABLE: &str = "TOWPATH_BENCH_PASSWORD";
 const PASSWORD: &str = "towpath";
 const POLL: Duration = Duration::from_millis(2);

@@ -6,21 +6,16 @@ pub(crate) mod latency;
 pub(crate) mod memory;
 mod walsender;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use towpath_adapter_conformance::servers::PostgresServer;
-use towpath_tests::resources::Documents;
-use towpath_tests::scene::PLANT;
 
-use crate::ours::{Ours, PASSWORD_VARIABLE};
+use crate::database::{LIMIT, POLL};
+use crate::ours::PASSWORD_VARIABLE;
 
-const LIMIT: Duration = Duration::from_secs(3600);
-const POLL: Duration = Duration::from_millis(5);
 /// A server as one would run it, but for timeouts, which a reader that never answers would meet, and for whom it trusts.
 const SETTINGS: &[&str] = &[
     "fsync=on",
@@ -38,30 +33,6 @@ const TRUST: &str =
 /// The columns of the rows that are read.
 const COLUMNS: &str = "seq bigint PRIMARY KEY, order_no text, customer_no bigint, sku text, quantity integer, \
      price numeric(12,2), state text, ordered_at timestamptz, paid boolean, note text";
-
-/// What every bench of this source takes.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct PgOptions {
-    /// How many rows, changes or transactions; each bench has its own number by default.
-    #[arg(long)]
-    pub(crate) rows: Option<u64>,
-    /// Seed of the data.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// How often each is measured; the median is told.
-    #[arg(long, default_value_t = 5)]
-    pub(crate) runs: usize,
-    /// Folder of `benchmarks.md`, to be renewed with the figures.
-    #[arg(long)]
-    pub(crate) docs: Option<PathBuf>,
-}
-
-impl PgOptions {
-    /// The options as they are given to run a bench again.
-    fn arguments(&self, rows: u64) -> String {
-        format!("--rows {rows} --seed {} --runs {}", self.seed, self.runs)
-    }
-}
 
 /// A server and a session at it.
 struct Server {
@@ -139,34 +110,4 @@ fn rows(seed: u64, first: &str, last: &str) -> String {
          timestamptz '2026-01-01' + i * interval '1 second', i % 3 = 0, repeat(md5((i + {seed})::text), 3) \
          FROM generate_series({first}, {last}) i"
     )
-}
-
-/// Adds a source at the agent of the plant.
-async fn add_source(ours: &Ours, name: &str, config: Value) -> Result<()> {
-    let spec = json!({ "agent": PLANT, "adapter": "postgres", "config": config });
-    ours.fleet.apply(&Documents::new().with("Source", name, &spec)).await
-}
-
-async fn remove_source(ours: &Ours, name: &str) -> Result<()> {
-    ours.fleet.api().delete(&format!("/v1/sources/{name}")).await
-}
-
-/// Waits until a source has emitted so many records and dead letters, and the region log has them all.
-async fn wait_in_log(ours: &mut Ours, source: &str, records: u64) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        let metrics = ours.fleet.agent(PLANT).metrics().await?;
-        let of = |name: &str| metrics.sum(name, source) as u64;
-        let read = of("towpath_source_records_total") + of("towpath_source_dead_letters_total");
-        if read >= records && of("towpath_source_lag_records") == 0 && of("towpath_source_lag_frames") == 0 {
-            ensure!(read == records, "{source} emitted {read} records for {records}");
-            return Ok(());
-        }
-        ensure!(
-            started.elapsed() < LIMIT,
-            "{source} has emitted {read} of {records} records\n{}",
-            ours.fleet.post_mortem()
-        );
-        tokio::time::sleep(POLL).await;
-    }
 }

@@ -10,8 +10,8 @@ use crate::measure::Figures;
 use crate::plot;
 
 /// In the order of the page.
-const BENCHES: [&str; 8] =
-    ["files", "idle", "link", "sink", "pg-snapshot", "pg-cdc", "pg-latency", "pg-memory"];
+const BENCHES: [&str; 9] =
+    ["files", "idle", "link", "sink", "pg-snapshot", "pg-cdc", "mysql-cdc", "pg-latency", "pg-memory"];
 
 const HEAD: &str = "# Benchmarks
 

@@ -19,7 +19,8 @@ use towpath_tests::scene::CLOUD;
 use towpath_tests::usage::Usage;
 
 use super::walsender::read_to;
-use super::{COLUMNS, LIMIT, PgOptions, Server, add_source, remove_source, rows, wait_in_log};
+use super::{COLUMNS, Server, rows};
+use crate::database::{DatabaseOptions, LIMIT, add_source, remove_source, wait_in_log};
 use crate::measure::{Figures, Spent, Subject, Trial, in_turn};
 use crate::ours::Ours;
 
@@ -41,7 +42,7 @@ struct Load {
 /// Where the changes of each size end in the log, and how large a row is.
 type Ends = Rc<AsyncMutex<BTreeMap<u64, (String, u64)>>>;
 
-pub(crate) async fn run(options: &PgOptions) -> Result<Figures> {
+pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
     let changes = options.rows.unwrap_or(CHANGES);
     let arguments = options.arguments(changes);
     let mut figures = Figures::of("pg-cdc", "A6: changes of PostgreSQL to the region log", &arguments);
@@ -177,7 +178,7 @@ impl CdcSubject {
             "tables": [format!("public.{table}")], "stream": format!("bench.{name}.{{table}}"),
         });
         let measurement = ours.measure()?;
-        add_source(ours, &name, self.server.config(&config)).await?;
+        add_source(ours, &name, "postgres", self.server.config(&config)).await?;
         wait_in_log(ours, &name, self.load.changes).await?;
         let (elapsed, mut spent) = ours.measured(&measurement)?;
         spent.retain(|process| process.process != CLOUD);

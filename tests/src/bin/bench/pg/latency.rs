@@ -11,7 +11,8 @@ use tokio::time::MissedTickBehavior;
 use towpath_tests::resources::Documents;
 use towpath_tests::scene::CLOUD;
 
-use super::{COLUMNS, PgOptions, Server, add_source, connect, rows};
+use super::{COLUMNS, Server, connect, rows};
+use crate::database::{DatabaseOptions, add_source};
 use crate::measure::{Figures, median};
 use crate::ours::Ours;
 
@@ -26,7 +27,7 @@ const GROWTH: f64 = 1.2;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(120);
 const SYNCS: usize = 500;
 
-pub(crate) async fn run(options: &PgOptions) -> Result<Figures> {
+pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
     let count = options.rows.unwrap_or(TRANSACTIONS);
     let arguments = options.arguments(count);
     let title = "A7: from a commit in PostgreSQL to the commit in a PostgreSQL sink";
@@ -34,7 +35,13 @@ pub(crate) async fn run(options: &PgOptions) -> Result<Figures> {
     let (source, sink) = (Arc::new(Server::start().await?), Server::start().await?);
     source.run(&format!("CREATE TABLE bench ({COLUMNS})")).await?;
     let ours = Ours::start().await?;
-    add_source(&ours, "erp", source.config(&json!({ "slot": "bench", "stream": "bench.{table}" }))).await?;
+    add_source(
+        &ours,
+        "erp",
+        "postgres",
+        source.config(&json!({ "slot": "bench", "stream": "bench.{table}" })),
+    )
+    .await?;
     let spec = json!({ "agent": CLOUD, "adapter": "postgres", "config": sink.config(&json!({})) });
     let route = json!({ "streams": ["bench.*"], "sink": "copy", "from": "earliest" });
     ours.fleet.apply(&Documents::new().with("Sink", "copy", &spec).with("Route", "copy", &route)).await?;

@@ -5,7 +5,8 @@ use anyhow::Result;
 use serde_json::json;
 use towpath_tests::scene::PLANT;
 
-use super::{COLUMNS, PgOptions, Server, add_source, remove_source, rows, wait_in_log};
+use super::{COLUMNS, Server, rows};
+use crate::database::{DatabaseOptions, POLL, add_source, remove_source, wait_in_log};
 use crate::measure::Figures;
 use crate::ours::Ours;
 
@@ -16,7 +17,7 @@ const LONG_ROWS: u64 = 4;
 /// A value of 100 MB, and one whose row a record just holds, in pieces of 32 bytes.
 const LONG: [(&str, u64); 2] = [("values of 100 MB", 3_125_000), ("rows of 7.5 MiB", 245_000)];
 
-pub(crate) async fn run(options: &PgOptions) -> Result<Figures> {
+pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
     let count = options.rows.unwrap_or(ROWS);
     let arguments = options.arguments(count);
     let mut figures = Figures::of("pg-memory", "Memory of the agent that reads PostgreSQL", &arguments);
@@ -70,11 +71,11 @@ async fn peak_while(
     let slot = name.replace('-', "_");
     let measurement = ours.measure()?;
     let config = json!({ "slot": slot, "tables": [format!("public.{table}")], "stream": format!("bench.{name}.{{table}}") });
-    add_source(ours, &name, server.config(&config)).await?;
+    add_source(ours, &name, "postgres", server.config(&config)).await?;
     wait_in_log(ours, &name, copied).await?;
     // An empty table says nothing when it has been copied; the slot says that its changes will come.
     while server.number("SELECT count(*) FROM pg_replication_slots WHERE active").await? == 0 {
-        tokio::time::sleep(super::POLL).await;
+        tokio::time::sleep(POLL).await;
     }
     server.run(change).await?;
     wait_in_log(ours, &name, copied + changed).await?;

@@ -12,7 +12,8 @@ use towpath_tests::process::Launch;
 use towpath_tests::scene::CLOUD;
 use towpath_tests::usage::Usage;
 
-use super::{COLUMNS, LIMIT, PgOptions, Server, add_source, remove_source, rows, wait_in_log};
+use super::{COLUMNS, Server, rows};
+use crate::database::{DatabaseOptions, LIMIT, add_source, remove_source, wait_in_log};
 use crate::measure::{Figures, Spent, Subject, Trial, in_turn};
 use crate::ours::Ours;
 
@@ -20,7 +21,7 @@ const ROWS: u64 = 5_000_000;
 const OF_YARDSTICK: f64 = 0.8;
 const ROWS_PER_CPU_SECOND: f64 = 400_000.0;
 
-pub(crate) async fn run(options: &PgOptions) -> Result<Figures> {
+pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
     let count = options.rows.unwrap_or(ROWS);
     let mut figures =
         Figures::of("pg-snapshot", "A5: a PostgreSQL table to the region log", &options.arguments(count));
@@ -78,7 +79,7 @@ impl Subject for OursSubject {
             let measurement = ours.measure()?;
             let stream = format!("bench.{name}.{{table}}");
             let config = json!({ "slot": slot, "tables": ["public.bench"], "stream": stream });
-            add_source(&ours, &name, self.server.config(&config)).await?;
+            add_source(&ours, &name, "postgres", self.server.config(&config)).await?;
             wait_in_log(&mut ours, &name, self.count).await?;
             let (elapsed, mut spent) = ours.measured(&measurement)?;
             spent.retain(|process| process.process != CLOUD);

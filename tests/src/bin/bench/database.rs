@@ -1,0 +1,72 @@
+//! A database as the source: what its benches take, and how a source of ours reads it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+use towpath_tests::resources::Documents;
+use towpath_tests::scene::PLANT;
+
+use crate::ours::Ours;
+
+/// How long one step of a bench of a database may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(3600);
+/// How often it is looked at whether a step is done.
+pub(crate) const POLL: Duration = Duration::from_millis(5);
+
+/// What every bench of a database takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DatabaseOptions {
+    /// How many rows, changes or transactions; each bench has its own number by default.
+    #[arg(long)]
+    pub(crate) rows: Option<u64>,
+    /// Seed of the data.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How often each is measured; the median is told.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// Folder of `benchmarks.md`, to be renewed with the figures.
+    #[arg(long)]
+    pub(crate) docs: Option<PathBuf>,
+}
+
+impl DatabaseOptions {
+    /// The options as they are given to run a bench again.
+    pub(crate) fn arguments(&self, rows: u64) -> String {
+        format!("--rows {rows} --seed {} --runs {}", self.seed, self.runs)
+    }
+}
+
+/// Adds a source at the agent of the plant.
+pub(crate) async fn add_source(ours: &Ours, name: &str, adapter: &str, config: Value) -> Result<()> {
+    let spec = json!({ "agent": PLANT, "adapter": adapter, "config": config });
+    ours.fleet.apply(&Documents::new().with("Source", name, &spec)).await
+}
+
+/// Removes it again.
+pub(crate) async fn remove_source(ours: &Ours, name: &str) -> Result<()> {
+    ours.fleet.api().delete(&format!("/v1/sources/{name}")).await
+}
+
+/// Waits until a source has emitted so many records and dead letters, and the region log has them all.
+pub(crate) async fn wait_in_log(ours: &mut Ours, source: &str, records: u64) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let metrics = ours.fleet.agent(PLANT).metrics().await?;
+        let of = |name: &str| metrics.sum(name, source) as u64;
+        let read = of("towpath_source_records_total") + of("towpath_source_dead_letters_total");
+        if read >= records && of("towpath_source_lag_records") == 0 && of("towpath_source_lag_frames") == 0 {
+            ensure!(read == records, "{source} emitted {read} records for {records}");
+            return Ok(());
+        }
+        ensure!(
+            started.elapsed() < LIMIT,
+            "{source} has emitted {read} of {records} records\n{}",
+            ours.fleet.post_mortem()
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}
