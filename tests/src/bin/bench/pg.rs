@@ -108,6 +108,6 @@ fn rows(seed: u64, first: &str, last: &str) -> String {
         "SELECT i, 'O-' || i, (i * 7919 + {seed}) % 100000, 'SKU-' || (i * 31 + {seed}) % 5000, (i % 90)::int, \
          ((i * 37 + {seed}) % 1000000)::numeric / 100, (array['open', 'picked', 'packed', 'shipped'])[i % 4 + 1], \
          timestamptz '2026-01-01' + i * interval '1 second', i % 3 = 0, repeat(md5((i + {seed})::text), 3) \
-         FROM generate_series({first}, {last}) i"
+         FROM generate_series({first}::bigint, {last}) i"
     )
 }
