@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::SqliteError;
 use crate::source::config::{Choice, SourceConfig};
 use crate::source::database::{Database, schema_version};
-use crate::source::table::{self, TableDef, TableFault};
+use crate::source::table::{self, TableDef};
 use crate::source::triggers::Triggers;
 use crate::table::quoted;
 
@@ -252,10 +252,7 @@ impl Installer<'_> {
 
     /// The chosen tables, each with a stream of its own.
     fn tables(&self, database: &Database, connection: &Connection) -> Result<Vec<TableDef>, SqliteError> {
-        table::chosen(connection, self.choice, self.config.before).map_err(|fault| match fault {
-            TableFault::Database(error) => database.fault("read the tables", error),
-            TableFault::Unfit(unfit) => SqliteError::unfit(database.path(), unfit),
-        })
+        table::chosen(connection, self.choice, self.config.before).map_err(|fault| fault.at(database))
     }
 
     fn is_intact(&self, version: &Version, table: &str, triggers: &BTreeMap<String, String>) -> bool {

@@ -21,7 +21,7 @@ use crate::source::emit::{Emitter, Setback, Step, now_us};
 use crate::source::position::{PolledPosition, PolledTable, SourcePosition, Value};
 use crate::source::records::{Found, Records};
 use crate::source::streams::Streams;
-use crate::source::table::{self, TableDef, TableFault, UnfitTable, Walk};
+use crate::source::table::{self, TableDef, UnfitTable, Walk};
 use crate::source::value::literal;
 use crate::table::quoted;
 
@@ -125,10 +125,7 @@ impl Polling {
         database: &Database,
         connection: &Connection,
     ) -> Result<Vec<Arc<TableDef>>, SqliteError> {
-        let tables = table::chosen(connection, &self.choice, false).map_err(|fault| match fault {
-            TableFault::Database(error) => database.fault("read the tables", error),
-            TableFault::Unfit(unfit) => SqliteError::unfit(database.path(), unfit),
-        })?;
+        let tables = table::chosen(connection, &self.choice, false).map_err(|fault| fault.at(database))?;
         self.streams.check_tables(tables.iter())?;
         for table in &tables {
             if !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(&self.watermark)) {

@@ -20,7 +20,7 @@ use crate::source::copy::{Copier, Piece};
 use crate::source::database::{Access, Database};
 use crate::source::emit::now_us;
 use crate::source::streams::Streams;
-use crate::source::table::{self, TableDef, TableFault, Walk, quoted_rowid};
+use crate::source::table::{self, TableDef, Walk, quoted_rowid};
 use crate::table::quoted;
 
 /// Makes a reader of the tables of a source.
@@ -54,10 +54,7 @@ impl<'a> Reader<'a> {
         let database = Database::open(&config.path, Access::Read)?;
         let choice = config.choice()?;
         let tables = database.read(|connection| {
-            table::chosen(connection, &choice, config.before).map_err(|fault| match fault {
-                TableFault::Database(error) => database.fault("read the tables", error),
-                TableFault::Unfit(unfit) => SqliteError::unfit(database.path(), unfit),
-            })
+            table::chosen(connection, &choice, config.before).map_err(|fault| fault.at(&database))
         })?;
         let streams = Streams::new(config.clone(), reading.owner.as_str());
         let is_meant = |table: &TableDef| streams.of(&table.name).is_ok_and(|it| it == reading.stream);
@@ -188,13 +185,8 @@ fn candidates(column: &dyn Array, row: usize) -> Vec<Value> {
             let integer = text.parse::<i64>().ok().map(Value::Integer);
             let real = text.parse::<f64>().ok().map(Value::Real);
             let blob = text.strip_prefix("x'").and_then(|text| text.strip_suffix('\''));
-            let blob = blob.and_then(hex).map(Value::Blob);
+            let blob = blob.and_then(|digits| hex::decode(digits).ok()).map(Value::Blob);
             [Value::Text(text.to_owned())].into_iter().chain(integer).chain(real).chain(blob).collect()
         }
     }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use towpath_record::schema::BEFORE_COLUMN;
 use towpath_record::{Column, ColumnType, StreamSchema};
 
+use crate::error::SqliteError;
 use crate::source::config::Choice;
+use crate::source::database::Database;
 use crate::table::quoted;
 
 /// The column that tells rows apart in a table without a primary key.
@@ -67,6 +69,16 @@ pub(super) enum TableFault {
 impl From<rusqlite::Error> for TableFault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl TableFault {
+    /// The failure, with the database that it was met in.
+    pub(super) fn at(self, database: &Database) -> SqliteError {
+        match self {
+            Self::Database(error) => database.fault("read the tables", error),
+            Self::Unfit(unfit) => SqliteError::unfit(database.path(), unfit),
+        }
     }
 }
 
