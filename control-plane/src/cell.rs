@@ -22,6 +22,7 @@ use crate::control::ledger::CatalogLedger;
 use crate::control::observed::Sightings;
 use crate::control::verifier::{Revocations, Revoked};
 use crate::data::deliver::{self, Delivery, RouteStatus};
+use crate::data::glance::Glance;
 use crate::data::ingest::Ingest;
 use crate::data::questions::Questions;
 use crate::data::route::RoutePlan;
@@ -44,6 +45,7 @@ struct Inner {
     routes: Mutex<BTreeMap<RouteId, RunningRoute>>,
     max_log_bytes: u64,
     log_trouble: Mutex<Option<Trouble>>,
+    glance: Glance,
 }
 
 struct RunningRoute {
@@ -73,6 +75,7 @@ impl Cell {
             routes: Mutex::default(),
             max_log_bytes,
             log_trouble: Mutex::default(),
+            glance: Glance::default(),
         }))
     }
 
@@ -94,6 +97,11 @@ impl Cell {
     /// What agents said of themselves.
     pub fn sightings(&self) -> &Sightings {
         &self.0.sightings
+    }
+
+    /// The last look at how everything goes.
+    pub(crate) fn glance(&self) -> &Glance {
+        &self.0.glance
     }
 
     /// The agents that are here.

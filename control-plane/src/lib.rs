@@ -9,6 +9,7 @@ pub mod http;
 mod link;
 mod data;
 pub mod cell;
+pub mod service;
 pub mod api;
 mod bootstrap;
 pub mod serve;

@@ -16,7 +16,7 @@ use towpath_log::{LogConfig, RegionLog};
 use towpath_proto::enrol::enrolment_server::EnrolmentServer;
 use towpath_segment::private;
 
-use crate::api::{self, ApiConfig, ApiState};
+use crate::api;
 use crate::bootstrap;
 use crate::cell::Cell;
 use crate::config::ControlConfig;
@@ -29,9 +29,10 @@ use crate::control::server_certificate::ServerCertificate;
 use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::data::retention;
-use crate::http::TlsListener;
+use crate::http::{Peer, TlsListener};
 use crate::link::endpoint;
 use crate::link::reset::ResetKey;
+use crate::service::{Service, ServiceConfig};
 
 /// How many free port numbers are tried when any will do: one must be free on both TCP and UDP.
 const PORT_TRIES: usize = 20;
@@ -92,22 +93,22 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         Arc::new(cell.clone()),
         stop.child_token(),
     ));
-    let api = ApiState::new(ApiConfig {
+    let service = Service::new(ServiceConfig {
         catalog,
         plane: Arc::new(cell),
         ca: ca.fingerprint(),
         metrics: Arc::new(move || metrics.render()),
-        serve_metrics: options.metrics.is_none(),
     });
     if let Some(address) = options.metrics {
-        serve_metrics(address, api.clone(), stop.clone()).await?;
+        serve_metrics(address, service.clone(), stop.clone()).await?;
     }
     let enrolment = EnrolmentService::new(issuer).into_server();
-    let router = api::router(api).route_service(&enrolment_path(), enrolment);
+    let router = api::router(service, options.metrics.is_none()).route_service(&enrolment_path(), enrolment);
     let listener =
         TlsListener::new(tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?))?;
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    let router = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
     linking.await.context("the link ended unexpectedly")
 }
@@ -158,11 +159,11 @@ fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, UdpSocket)> {
     }
 }
 
-async fn serve_metrics(address: SocketAddr, api: ApiState, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve_metrics(address: SocketAddr, service: Service, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot serve metrics on {address}"))?;
-    let router = api::metrics_router(api);
+    let router = api::metrics_router(service);
     tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future());
     Ok(())
 }

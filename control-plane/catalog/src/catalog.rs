@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::chain::{ChainFault, EventHash};
 use crate::error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError};
-use crate::event::{Actor, Event, EventKind};
+use crate::event::{Actor, Cause, Event, EventKind};
 use crate::event_log::{EventLog, EventReadError, EventReader, Step};
 use crate::plan::{Applied, Enrolled, World};
 use crate::projection::Projection;
@@ -134,8 +134,8 @@ impl<S: Storage> Catalog<S> {
     ///
     /// # Errors
     /// It is not valid, in itself or beside what is there, or the catalog cannot record it.
-    pub fn apply(&self, manifest: AnyManifest, actor: &Actor) -> Result<Applied, ApplyError> {
-        let mut results = self.apply_all(vec![manifest], actor, false);
+    pub fn apply(&self, manifest: AnyManifest, cause: &Cause) -> Result<Applied, ApplyError> {
+        let mut results = self.apply_all(vec![manifest], cause, false);
         results.pop().expect("there is one result for each manifest")
     }
 
@@ -144,7 +144,7 @@ impl<S: Storage> Catalog<S> {
     pub fn apply_all(
         &self,
         manifests: Vec<AnyManifest>,
-        actor: &Actor,
+        cause: &Cause,
         dry_run: bool,
     ) -> Vec<Result<Applied, ApplyError>> {
         let mut writer = self.writer.lock();
@@ -160,7 +160,7 @@ impl<S: Storage> Catalog<S> {
                 Err(invalid) => Err(invalid.into()),
                 Ok((applied, event)) => {
                     if let Some(kind) = event {
-                        let event = Event { seq: scratch.seq + 1, at, actor: actor.clone(), kind };
+                        let event = Event { seq: scratch.seq + 1, at, cause: cause.clone(), kind };
                         scratch.take(&event, EventHash::default());
                         events.push(event);
                         recorded_for.push(n);
@@ -184,8 +184,8 @@ impl<S: Storage> Catalog<S> {
     ///
     /// # Errors
     /// It is not there, others refer to it, or the catalog cannot record it.
-    pub fn delete(&self, kind: Kind, name: &ResourceName, actor: &Actor) -> Result<(), DeleteError> {
-        self.command(actor, |world| Ok(((), Some(world.delete(kind, name)?))))
+    pub fn delete(&self, kind: Kind, name: &ResourceName, cause: &Cause) -> Result<(), DeleteError> {
+        self.command(cause, |world| Ok(((), Some(world.delete(kind, name)?))))
     }
 
     /// Keeps the hash of a new enrolment token for a site.
@@ -197,9 +197,9 @@ impl<S: Storage> Catalog<S> {
         hash: SecretHash,
         site: &str,
         expires_at: Timestamp,
-        actor: &Actor,
+        cause: &Cause,
     ) -> Result<TokenId, TargetError> {
-        self.command(actor, |world| {
+        self.command(cause, |world| {
             let site = world.state.require::<SiteSpec>(site)?.name().clone();
             let id = TokenId::from(Uuid::now_v7());
             Ok((id, Some(EventKind::TokenCreated { id, hash, site, expires_at })))
@@ -210,8 +210,8 @@ impl<S: Storage> Catalog<S> {
     ///
     /// # Errors
     /// The catalog cannot record it.
-    pub fn revoke_token(&self, id: TokenId, actor: &Actor) -> Result<bool, CatalogError> {
-        self.command(actor, |world| {
+    pub fn revoke_token(&self, id: TokenId, cause: &Cause) -> Result<bool, CatalogError> {
+        self.command(cause, |world| {
             let open = world.state.tokens.get(&id).is_some_and(|token| token.used.is_none());
             Ok((open, open.then_some(EventKind::TokenRevoked { id })))
         })
@@ -227,7 +227,7 @@ impl<S: Storage> Catalog<S> {
         name: &ResourceName,
         version: &str,
     ) -> Result<Enrolled, EnrolError> {
-        self.command(&Actor::System, |world| {
+        self.command(&Actor::System.into(), |world| {
             let (enrolled, event) = world.enrol(secret, name.clone(), version.to_owned())?;
             Ok((enrolled, Some(event)))
         })
@@ -243,7 +243,7 @@ impl<S: Storage> Catalog<S> {
         serial: String,
         not_after: Timestamp,
     ) -> Result<(), EnrolError> {
-        self.command(&Actor::System, |world| {
+        self.command(&Actor::System.into(), |world| {
             if !world.state.admits(agent) {
                 return Err(EnrolError::Revoked { agent });
             }
@@ -255,16 +255,16 @@ impl<S: Storage> Catalog<S> {
     ///
     /// # Errors
     /// The agent is not there, or the catalog cannot record it.
-    pub fn revoke_agent(&self, name: &str, actor: &Actor) -> Result<AgentId, TargetError> {
-        self.command(actor, |world| Ok(world.revoke(name)?))
+    pub fn revoke_agent(&self, name: &str, cause: &Cause) -> Result<AgentId, TargetError> {
+        self.command(cause, |world| Ok(world.revoke(name)?))
     }
 
     /// Sends a route back to deliver again from there. Returns how often it was replayed now.
     ///
     /// # Errors
     /// The route is not there, or the catalog cannot record it.
-    pub fn replay_route(&self, name: &str, from: StartFrom, actor: &Actor) -> Result<u64, TargetError> {
-        self.command(actor, |world| {
+    pub fn replay_route(&self, name: &str, from: StartFrom, cause: &Cause) -> Result<u64, TargetError> {
+        self.command(cause, |world| {
             let (replay, event) = world.replay(name, from)?;
             Ok((replay, Some(event)))
         })
@@ -278,9 +278,9 @@ impl<S: Storage> Catalog<S> {
         &self,
         route: &str,
         accepted: &AcceptedSchema,
-        actor: &Actor,
+        cause: &Cause,
     ) -> Result<bool, TargetError> {
-        self.command(actor, |world| {
+        self.command(cause, |world| {
             let event = world.accept_schema(route, accepted)?;
             Ok((event.is_some(), event))
         })
@@ -290,8 +290,8 @@ impl<S: Storage> Catalog<S> {
     ///
     /// # Errors
     /// The catalog cannot record it.
-    pub fn record_dead_letter_replay(&self, letter: &str, actor: &Actor) -> Result<(), CatalogError> {
-        self.command(actor, |_| Ok(((), Some(EventKind::DeadLetterReplayed { letter: letter.to_owned() }))))
+    pub fn record_dead_letter_replay(&self, letter: &str, cause: &Cause) -> Result<(), CatalogError> {
+        self.command(cause, |_| Ok(((), Some(EventKind::DeadLetterReplayed { letter: letter.to_owned() }))))
     }
 
     /// Keeps the hash of a new token for an admin.
@@ -299,7 +299,7 @@ impl<S: Storage> Catalog<S> {
     /// # Errors
     /// The catalog cannot record it.
     pub fn create_admin_token(&self, name: &str, hash: SecretHash) -> Result<AdminTokenId, CatalogError> {
-        self.command(&Actor::System, |_| {
+        self.command(&Actor::System.into(), |_| {
             let id = AdminTokenId::from(Uuid::now_v7());
             Ok((id, Some(EventKind::AdminTokenCreated { id, name: name.to_owned(), hash })))
         })
@@ -310,7 +310,7 @@ impl<S: Storage> Catalog<S> {
     /// # Errors
     /// The catalog cannot record it.
     pub fn record_certificate_authority(&self, fingerprint: &str) -> Result<(), CatalogError> {
-        self.command(&Actor::System, |world| {
+        self.command(&Actor::System.into(), |world| {
             let known = world.state.ca_fingerprint.as_deref() == Some(fingerprint);
             let fingerprint = fingerprint.to_owned();
             Ok(((), (!known).then_some(EventKind::CertificateAuthorityCreated { fingerprint })))
@@ -359,7 +359,7 @@ impl<S: Storage> Catalog<S> {
     /// Decides on the state, records the event, and only then answers.
     fn command<T, E: From<CatalogError>>(
         &self,
-        actor: &Actor,
+        cause: &Cause,
         decide: impl FnOnce(&World<'_>) -> Result<(T, Option<EventKind>), E>,
     ) -> Result<T, E> {
         let mut writer = self.writer.lock();
@@ -367,7 +367,7 @@ impl<S: Storage> Catalog<S> {
         let at = (self.config.clock)();
         let (answer, kind) = decide(&World { state: &state, regions: &self.config.regions, now: at })?;
         if let Some(kind) = kind {
-            let event = Event { seq: state.seq + 1, at, actor: actor.clone(), kind };
+            let event = Event { seq: state.seq + 1, at, cause: cause.clone(), kind };
             drop(state);
             if let (_, Some(failure)) = self.record(&mut writer, &[event]) {
                 return Err(failure.into());

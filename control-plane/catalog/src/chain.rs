@@ -106,7 +106,7 @@ mod tests {
 
     fn event(seq: u64) -> Event {
         let kind = EventKind::CertificateAuthorityCreated { fingerprint: "ab".repeat(32) };
-        Event { seq, at: Timestamp::UNIX_EPOCH, actor: Actor::System, kind }
+        Event { seq, at: Timestamp::UNIX_EPOCH, cause: Actor::System.into(), kind }
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! What can happen to the catalog.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName, RouteId};
-use towpath_resource::{AdminTokenId, AgentSpec, AnyResource, Kind, Resource, StartFrom, TokenId};
+use towpath_resource::{
+    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, StartFrom, TokenId, UserId,
+};
+use uuid::Uuid;
 
 use crate::secret::SecretHash;
 use crate::state::AcceptedSchema;
@@ -15,25 +20,86 @@ pub struct Event {
     pub seq: u64,
     /// When.
     pub at: Timestamp,
-    /// By whom.
-    pub actor: Actor,
+    /// By whom, and from where.
+    #[serde(flatten)]
+    pub cause: Cause,
     /// What.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// Who made something happen.
+/// Who made something happen, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cause {
+    /// Who.
+    pub actor: Actor,
+    /// The request, if it came from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where a request came from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The peer's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The interface that took it.
+    pub interface: Interface,
+    /// The request's id, which its answer and log lines bear too.
+    pub request: Uuid,
+}
+
+/// An interface of the control plane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interface {
+    /// REST over HTTPS.
+    Rest,
+    /// gRPC.
+    Grpc,
+    /// GraphQL.
+    Graphql,
+}
+
+/// Who made something happen.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Actor {
     /// The control plane itself.
     System,
-    /// An admin, known by the token used.
+    /// Someone whom the control plane does not know.
+    Stranger,
+    /// The first admin, known by the token that the first start printed.
     Admin {
         /// The token.
         token: AdminTokenId,
         /// The name it was given.
         name: String,
+    },
+    /// A program, known by its key.
+    Key {
+        /// The key.
+        key: KeyId,
+        /// The name it was given.
+        name: ResourceName,
+    },
+    /// A person, known by a password.
+    User {
+        /// The person.
+        user: UserId,
+        /// The name.
+        name: ResourceName,
+    },
+    /// A person or machine, known by an identity provider.
+    Identity {
+        /// The provider.
+        provider: ResourceName,
+        /// How the provider names it.
+        subject: String,
+        /// What people call it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// An agent.
     Agent {
@@ -42,6 +108,13 @@ pub enum Actor {
         /// Its name.
         name: ResourceName,
     },
+}
+
+impl From<Actor> for Cause {
+    /// Without a request from outside.
+    fn from(actor: Actor) -> Self {
+        Self { actor, origin: None }
+    }
 }
 
 /// What happened. A variant is never changed or removed, only added, since old events are read for ever.

@@ -20,6 +20,7 @@ pub mod secret;
 pub mod event;
 mod chain;
 mod event_log;
+mod resources;
 pub mod state;
 mod transition;
 mod projection;
@@ -31,7 +32,10 @@ mod catalog;
 pub use catalog::{Catalog, CatalogConfig, Clock, Opened};
 pub use chain::{ChainFault, EventHash};
 pub use error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError, UnknownResource};
-pub use event::{Actor, Event, EventKind};
+pub use event::{Actor, Cause, Event, EventKind, Interface, Origin};
 pub use plan::{Applied, Enrolled, Outcome};
+pub use resources::Resources;
 pub use secret::SecretHash;
-pub use state::{AcceptedSchema, AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};
+pub use state::{
+    AcceptedSchema, AdminToken, Certificate, Map, Replay, Revocation, State, Table, Token, TokenUse,
+};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use towpath_record::{AgentId, RegionName, ResourceName};
 use towpath_resource::{
     AgentSpec, AnyManifest, AnyResource, Faults, Invalid, Kind, Lookup, Manifest, Metadata, Resource,
-    SiteSpec, SourceSpec, Spec, StartFrom, check_references,
+    SiteSpec, SourceSpec, Spec, StartFrom, check_references, each_kind, kind_of,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,10 @@ pub(crate) struct World<'a> {
 }
 
 impl Lookup for World<'_> {
+    fn has(&self, kind: Kind, name: &ResourceName) -> bool {
+        kind_of!(kind, S => S::of(self.state).contains_key(name))
+    }
+
     fn names(&self, kind: Kind) -> Vec<&ResourceName> {
         self.state.names(kind)
     }
@@ -66,31 +70,36 @@ impl Lookup for World<'_> {
 impl World<'_> {
     /// Takes a manifest. No event when it changes nothing.
     pub(crate) fn apply(&self, manifest: AnyManifest) -> Result<(Applied, Option<EventKind>), Invalid> {
+        let mut faults = Faults::default();
+        self.check_beside(&manifest, &mut faults);
+        each_kind!(manifest, AnyManifest::manifest => self.apply_one(manifest, faults))
+    }
+
+    /// Notes what the rules between resources forbid, beyond references.
+    fn check_beside(&self, manifest: &AnyManifest, faults: &mut Faults) {
         match manifest {
-            AnyManifest::Site(site) => self.apply_one(site, Self::check_site),
-            AnyManifest::Agent(agent) => self.apply_one(agent, Self::check_agent),
-            AnyManifest::Source(source) => self.apply_one(source, Self::check_source),
-            AnyManifest::Sink(sink) => self.apply_one(sink, |_, _, _, _| {}),
-            AnyManifest::Route(route) => self.apply_one(route, |_, _, _, _| {}),
+            AnyManifest::Site(site) => self.check_site(site, faults),
+            AnyManifest::Agent(agent) => self.check_agent(agent, faults),
+            AnyManifest::Source(source) => self.check_source(source, faults),
+            _ => {}
         }
     }
 
     fn apply_one<S: Table>(
         &self,
         manifest: Manifest<S>,
-        check_beside: fn(&Self, &Manifest<S>, Option<&S>, &mut Faults),
+        beside: Faults,
     ) -> Result<(Applied, Option<EventKind>), Invalid>
     where
         AnyResource: From<Resource<S>>,
     {
         manifest.check()?;
         let before = S::of(self.state).get(&manifest.metadata.name);
-        let mut faults = Faults::default();
+        let mut faults = beside;
         check_references(&manifest.spec, self, &mut faults);
         if let Some(before) = before {
             manifest.spec.check_change(&before.spec, &mut faults);
         }
-        check_beside(self, &manifest, before.map(|before| &before.spec), &mut faults);
         faults.into_result(manifest.subject())?;
 
         if let Some(before) = before
@@ -114,8 +123,9 @@ impl World<'_> {
         }
     }
 
-    fn check_site(&self, manifest: &Manifest<SiteSpec>, before: Option<&SiteSpec>, faults: &mut Faults) {
-        if before.is_none_or(|before| before.region == manifest.spec.region) {
+    fn check_site(&self, manifest: &Manifest<SiteSpec>, faults: &mut Faults) {
+        let before = self.state.sites.get(&manifest.metadata.name);
+        if before.is_none_or(|before| before.spec.region == manifest.spec.region) {
             return;
         }
         let here = |source: &&Resource<SourceSpec>| {
@@ -130,21 +140,16 @@ impl World<'_> {
         }
     }
 
-    fn check_agent(&self, _: &Manifest<AgentSpec>, before: Option<&AgentSpec>, faults: &mut Faults) {
-        faults.require(before.is_some(), "metadata.name", || {
+    fn check_agent(&self, manifest: &Manifest<AgentSpec>, faults: &mut Faults) {
+        faults.require(self.state.agents.contains_key(&manifest.metadata.name), "metadata.name", || {
             "is not an agent that exists; an agent comes into being by enrolment: `towpath token create --site SITE`, then `towpath-agent enroll`".to_owned()
         });
     }
 
-    fn check_source(
-        &self,
-        manifest: &Manifest<SourceSpec>,
-        before: Option<&SourceSpec>,
-        faults: &mut Faults,
-    ) {
-        let Some(before) = before else { return };
+    fn check_source(&self, manifest: &Manifest<SourceSpec>, faults: &mut Faults) {
+        let Some(before) = self.state.sources.get(&manifest.metadata.name) else { return };
         let region = |agent| self.state.site_of(agent).map(|site| &site.spec.region);
-        let (old, new) = (region(&before.agent), region(&manifest.spec.agent));
+        let (old, new) = (region(&before.spec.agent), region(&manifest.spec.agent));
         if let (Some(old), Some(new)) = (old, new)
             && old != new
         {

@@ -184,16 +184,14 @@ impl State {
             return Ok(());
         }
         match kind {
-            "token" => drop(self.tokens.insert(id(key, name)?, from_json(key, piece)?)),
-            "admin-token" => drop(self.admin_tokens.insert(id(key, name)?, from_json(key, piece)?)),
-            "certificate" => drop(self.certificates.insert(id(key, name)?, from_json(key, piece)?)),
-            "revocation" => drop(self.revoked.insert(id(key, name)?, from_json(key, piece)?)),
-            "replay" => drop(self.replays.insert(id(key, name)?, from_json(key, piece)?)),
-            "accepted-schemas" => {
-                drop(self.accepted_schemas.insert(id(key, name)?, from_json(key, piece)?));
-            }
+            "token" => self.tokens.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "admin-token" => self.admin_tokens.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "certificate" => self.certificates.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "revocation" => self.revoked.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "replay" => self.replays.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "accepted-schemas" => self.accepted_schemas.insert_mut(id(key, name)?, from_json(key, piece)?),
             "desired-generation" => {
-                self.desired_generations.insert(id(key, name)?, from_json(key, piece)?);
+                self.desired_generations.insert_mut(id(key, name)?, from_json(key, piece)?);
             }
             "certificate-authority" => self.ca_fingerprint = Some(from_json(key, piece)?),
             _ => return Err(unknown()),
@@ -203,7 +201,7 @@ impl State {
 }
 
 fn put<S: Table>(state: &mut State, resource: towpath_resource::Resource<S>) {
-    S::of_mut(state).insert(resource.name().clone(), resource);
+    S::of_mut(state).put(resource);
 }
 
 fn id<I: std::str::FromStr>(key: &str, text: &str) -> Result<I, Damage> {

@@ -1,56 +1,69 @@
 //! What the events add up to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName, RouteId, SchemaHash, SinkId, SourceId, StreamName};
-use towpath_resource::nearest;
 use towpath_resource::{
     AdminTokenId, AgentSpec, AnyResource, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec, Spec,
-    StartFrom, TokenId,
+    StartFrom, TokenId, kind_of, nearest, with_kinds,
 };
 
 use crate::chain::EventHash;
 use crate::error::UnknownResource;
+use crate::resources::Resources;
 use crate::secret::SecretHash;
 
-/// What the events add up to.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct State {
-    /// The number of the last event.
-    pub seq: u64,
-    /// The hash of the last event.
-    pub head: EventHash,
-    /// The number of the last event that changed a resource.
-    pub generation: u64,
-    /// The sites.
-    pub sites: BTreeMap<ResourceName, Resource<SiteSpec>>,
-    /// The agents.
-    pub agents: BTreeMap<ResourceName, Resource<AgentSpec>>,
-    /// The sources.
-    pub sources: BTreeMap<ResourceName, Resource<SourceSpec>>,
-    /// The sinks.
-    pub sinks: BTreeMap<ResourceName, Resource<SinkSpec>>,
-    /// The routes.
-    pub routes: BTreeMap<ResourceName, Resource<RouteSpec>>,
-    /// Enrolment tokens; those long expired are forgotten.
-    pub tokens: BTreeMap<TokenId, Token>,
-    /// Tokens of admins.
-    pub admin_tokens: BTreeMap<AdminTokenId, AdminToken>,
-    /// The newest certificate of each agent.
-    pub certificates: BTreeMap<AgentId, Certificate>,
-    /// Agents that were cut off, deleted ones included.
-    pub revoked: BTreeMap<AgentId, Revocation>,
-    /// Routes that were replayed.
-    pub replays: BTreeMap<RouteId, Replay>,
-    /// Versions of schemas that were accepted for routes.
-    pub accepted_schemas: BTreeMap<RouteId, BTreeSet<AcceptedSchema>>,
-    /// The number of the last event that changed what each agent shall run.
-    pub desired_generations: BTreeMap<AgentId, u64>,
-    /// BLAKE3 of the certificate authority's certificate, hexadecimal.
-    pub ca_fingerprint: Option<String>,
+/// A map whose clone shares everything with it, so that a new state costs what it changes.
+pub type Map<K, V> = rpds::RedBlackTreeMapSync<K, V>;
+
+macro_rules! state {
+    ([] $($(#[$doc:meta])* $kind:ident $spec:ident $table:ident $one:literal $many:literal;)*) => {
+        /// What the events add up to.
+        #[derive(Clone, PartialEq, Debug, Default)]
+        pub struct State {
+            /// The number of the last event.
+            pub seq: u64,
+            /// The hash of the last event.
+            pub head: EventHash,
+            /// The number of the last event that changed a resource.
+            pub generation: u64,
+            $(
+                #[doc = concat!("The ", $many, ".")]
+                pub $table: Resources<towpath_resource::$spec>,
+            )*
+            /// Enrolment tokens; those long expired are forgotten.
+            pub tokens: Map<TokenId, Token>,
+            /// Tokens of admins.
+            pub admin_tokens: Map<AdminTokenId, AdminToken>,
+            /// The newest certificate of each agent.
+            pub certificates: Map<AgentId, Certificate>,
+            /// Agents that were cut off, deleted ones included.
+            pub revoked: Map<AgentId, Revocation>,
+            /// Routes that were replayed.
+            pub replays: Map<RouteId, Replay>,
+            /// Versions of schemas that were accepted for routes.
+            pub accepted_schemas: Map<RouteId, BTreeSet<AcceptedSchema>>,
+            /// The number of the last event that changed what each agent shall run.
+            pub desired_generations: Map<AgentId, u64>,
+            /// BLAKE3 of the certificate authority's certificate, hexadecimal.
+            pub ca_fingerprint: Option<String>,
+        }
+
+        $(impl Table for towpath_resource::$spec {
+            fn of(state: &State) -> &Resources<Self> {
+                &state.$table
+            }
+
+            fn of_mut(state: &mut State) -> &mut Resources<Self> {
+                &mut state.$table
+            }
+        })*
+    };
 }
+
+with_kinds!({state} []);
 
 /// An enrolment token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -135,61 +148,27 @@ pub struct AcceptedSchema {
 
 /// A kind of which the catalog keeps resources.
 pub trait Table: Spec {
-    /// The resources of this kind by name.
-    fn of(state: &State) -> &BTreeMap<ResourceName, Resource<Self>>;
+    /// The resources of this kind.
+    fn of(state: &State) -> &Resources<Self>;
 
     /// The same, to change.
-    fn of_mut(state: &mut State) -> &mut BTreeMap<ResourceName, Resource<Self>>;
-}
-
-macro_rules! tables {
-    ($($spec:ident $field:ident;)*) => {$(
-        impl Table for $spec {
-            fn of(state: &State) -> &BTreeMap<ResourceName, Resource<Self>> {
-                &state.$field
-            }
-
-            fn of_mut(state: &mut State) -> &mut BTreeMap<ResourceName, Resource<Self>> {
-                &mut state.$field
-            }
-        }
-    )*};
-}
-
-tables! {
-    SiteSpec sites;
-    AgentSpec agents;
-    SourceSpec sources;
-    SinkSpec sinks;
-    RouteSpec routes;
+    fn of_mut(state: &mut State) -> &mut Resources<Self>;
 }
 
 impl State {
     /// The names of the resources of a kind, in order.
     pub fn names(&self, kind: Kind) -> Vec<&ResourceName> {
-        match kind {
-            Kind::Site => self.sites.keys().collect(),
-            Kind::Agent => self.agents.keys().collect(),
-            Kind::Source => self.sources.keys().collect(),
-            Kind::Sink => self.sinks.keys().collect(),
-            Kind::Route => self.routes.keys().collect(),
-        }
+        kind_of!(kind, S => S::of(self).names().collect())
     }
 
     /// The resources of a kind, in the order of their names.
     pub fn list(&self, kind: Kind) -> Vec<AnyResource> {
-        self.names(kind).into_iter().filter_map(|name| self.get(kind, name)).collect()
+        kind_of!(kind, S => S::of(self).values().cloned().map(Into::into).collect())
     }
 
     /// A resource by kind and name.
     pub fn get(&self, kind: Kind, name: &ResourceName) -> Option<AnyResource> {
-        match kind {
-            Kind::Site => self.sites.get(name).cloned().map(Into::into),
-            Kind::Agent => self.agents.get(name).cloned().map(Into::into),
-            Kind::Source => self.sources.get(name).cloned().map(Into::into),
-            Kind::Sink => self.sinks.get(name).cloned().map(Into::into),
-            Kind::Route => self.routes.get(name).cloned().map(Into::into),
-        }
+        kind_of!(kind, S => S::of(self).get(name).cloned().map(Into::into))
     }
 
     /// A resource that must be there.
@@ -197,8 +176,8 @@ impl State {
     /// # Errors
     /// [`UnknownResource`] names it and what may have been meant.
     pub fn require<S: Table>(&self, name: &str) -> Result<&Resource<S>, UnknownResource> {
-        let found = S::of(self).iter().find(|(known, _)| known.as_str() == name);
-        found.map(|(_, resource)| resource).ok_or_else(|| self.unknown(S::KIND, name))
+        let found = ResourceName::new(name).ok().and_then(|name| S::of(self).get(&name));
+        found.ok_or_else(|| self.unknown(S::KIND, name))
     }
 
     /// The same, for a kind that is not known before.
@@ -219,22 +198,22 @@ impl State {
 
     /// The agent with this identity.
     pub fn agent(&self, id: AgentId) -> Option<&Resource<AgentSpec>> {
-        self.agents.values().find(|agent| agent.id == id)
+        self.agents.by_id(id)
     }
 
     /// The source with this identity.
     pub fn source(&self, id: SourceId) -> Option<&Resource<SourceSpec>> {
-        self.sources.values().find(|source| source.id == id)
+        self.sources.by_id(id)
     }
 
     /// The sink with this identity.
     pub fn sink(&self, id: SinkId) -> Option<&Resource<SinkSpec>> {
-        self.sinks.values().find(|sink| sink.id == id)
+        self.sinks.by_id(id)
     }
 
     /// The route with this identity.
     pub fn route(&self, id: RouteId) -> Option<&Resource<RouteSpec>> {
-        self.routes.values().find(|route| route.id == id)
+        self.routes.by_id(id)
     }
 
     /// The site an agent stands at.
@@ -276,10 +255,9 @@ impl State {
     /// What refers to a resource, as in `source erp-files`.
     pub(crate) fn referrers(&self, kind: Kind, name: &ResourceName) -> Vec<String> {
         let mut found = Vec::new();
-        collect_referrers::<AgentSpec>(self, kind, name, &mut found);
-        collect_referrers::<SourceSpec>(self, kind, name, &mut found);
-        collect_referrers::<SinkSpec>(self, kind, name, &mut found);
-        collect_referrers::<RouteSpec>(self, kind, name, &mut found);
+        for referring in Kind::ALL {
+            kind_of!(referring, S => collect_referrers::<S>(self, kind, name, &mut found));
+        }
         found
     }
 }

@@ -38,7 +38,7 @@ impl State {
             }
             EventKind::AdminTokenCreated { id, name, hash } => {
                 let token = AdminToken { name: name.clone(), hash: *hash, created_at: event.at };
-                self.admin_tokens.insert(*id, token);
+                self.admin_tokens.insert_mut(*id, token);
                 touched.push(Key::AdminToken(*id));
             }
             EventKind::ResourceApplied { resource } => self.put(event, resource, &mut touched),
@@ -48,16 +48,17 @@ impl State {
                 let site = site.clone();
                 let token =
                     Token { hash: *hash, site, created_at: event.at, expires_at: *expires_at, used: None };
-                self.tokens.insert(*id, token);
+                self.tokens.insert_mut(*id, token);
                 touched.push(Key::Token(*id));
             }
             EventKind::TokenRevoked { id } => {
-                self.tokens.remove(id);
+                self.tokens.remove_mut(id);
                 touched.push(Key::Token(*id));
             }
             EventKind::AgentEnrolled { token, agent, .. } => {
-                if let Some(token) = self.tokens.get_mut(token) {
-                    token.used = Some(TokenUse { agent: agent.id, name: agent.name().clone(), at: event.at });
+                if let Some(known) = self.tokens.get(token) {
+                    let used = TokenUse { agent: agent.id, name: agent.name().clone(), at: event.at };
+                    self.tokens.insert_mut(*token, Token { used: Some(used), ..known.clone() });
                 }
                 touched.push(Key::Token(*token));
                 self.put(event, &AnyResource::from(agent.clone()), &mut touched);
@@ -65,16 +66,18 @@ impl State {
             EventKind::CertificateIssued { agent, serial, not_after } => {
                 let certificate =
                     Certificate { serial: serial.clone(), issued_at: event.at, not_after: *not_after };
-                self.certificates.insert(*agent, certificate);
+                self.certificates.insert_mut(*agent, certificate);
                 touched.push(Key::Certificate(*agent));
             }
             EventKind::AgentRevoked { agent, name } => self.revoke(*agent, name, event.at, &mut touched),
             EventKind::RouteReplayed { route, from, replay, .. } => {
-                self.replays.insert(*route, Replay { count: *replay, from: *from, at: event.at });
+                self.replays.insert_mut(*route, Replay { count: *replay, from: *from, at: event.at });
                 touched.push(Key::Replay(*route));
             }
             EventKind::SchemaAccepted { route, accepted, .. } => {
-                self.accepted_schemas.entry(*route).or_default().insert(accepted.clone());
+                let mut all = self.accepted_schemas.get(route).cloned().unwrap_or_default();
+                all.insert(accepted.clone());
+                self.accepted_schemas.insert_mut(*route, all);
                 touched.push(Key::AcceptedSchemas(*route));
             }
             EventKind::DeadLetterReplayed { .. } => {}
@@ -109,21 +112,23 @@ impl State {
             }
             AnyResource::Agent(agent) => {
                 self.revoke(agent.id, agent.name(), event.at, touched);
-                self.certificates.remove(&agent.id);
-                self.desired_generations.remove(&agent.id);
+                self.certificates.remove_mut(&agent.id);
+                self.desired_generations.remove_mut(&agent.id);
                 touched.extend([Key::Certificate(agent.id), Key::DesiredGeneration(agent.id)]);
             }
             AnyResource::Route(route) => {
-                self.replays.remove(&route.id);
-                self.accepted_schemas.remove(&route.id);
+                self.replays.remove_mut(&route.id);
+                self.accepted_schemas.remove_mut(&route.id);
                 touched.extend([Key::Replay(route.id), Key::AcceptedSchemas(route.id)]);
             }
-            AnyResource::Source(_) | AnyResource::Sink(_) => {}
+            _ => {}
         }
     }
 
     fn revoke(&mut self, agent: AgentId, name: &ResourceName, at: Timestamp, touched: &mut Vec<Key>) {
-        self.revoked.entry(agent).or_insert_with(|| Revocation { name: name.clone(), at });
+        if !self.revoked.contains_key(&agent) {
+            self.revoked.insert_mut(agent, Revocation { name: name.clone(), at });
+        }
         touched.push(Key::Revocation(agent));
     }
 
@@ -138,10 +143,10 @@ impl State {
                 self.agents.get(&source.spec.agent).map(|a| a.id).into_iter().collect()
             }
             AnyResource::Sink(sink) => self.agents.get(&sink.spec.agent).map(|a| a.id).into_iter().collect(),
-            AnyResource::Route(_) => Vec::new(),
+            _ => Vec::new(),
         };
         for id in ids {
-            self.desired_generations.insert(id, seq);
+            self.desired_generations.insert_mut(id, seq);
             touched.push(Key::DesiredGeneration(id));
         }
     }
@@ -154,14 +159,14 @@ impl State {
 
     fn forget_tokens(&mut self, gone: &[TokenId], touched: &mut Vec<Key>) {
         for id in gone {
-            self.tokens.remove(id);
+            self.tokens.remove_mut(id);
             touched.push(Key::Token(*id));
         }
     }
 }
 
 fn insert<S: Table>(state: &mut State, resource: &Resource<S>) {
-    S::of_mut(state).insert(resource.name().clone(), resource.clone());
+    S::of_mut(state).put(resource.clone());
 }
 
 fn delete<S: Table>(state: &mut State, resource: &Resource<S>) {

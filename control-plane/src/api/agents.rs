@@ -4,17 +4,17 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::routing;
-use serde_json::{Value, json};
+use serde_json::Value;
+use towpath_resource::{Kind, Object, Permission};
 
 use super::endpoint::{Endpoint, JSON, named};
-use super::extract::Admin;
-use super::problem::ApiError;
-use super::state::ApiState;
+use crate::service::{Asker, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary = "Cuts an agent off at once and for good. Its certificate is refused from then on.";
     vec![
         Endpoint::new(
+            Permission::operate(Object::Resource(Kind::Agent)),
             Method::POST,
             "/v1/agents/{name}/revoke",
             routing::post(revoke),
@@ -27,14 +27,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn revoke(
-    State(state): State<ApiState>,
-    Admin(actor): Admin,
+    State(service): State<Service>,
+    asker: Asker,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let revoked = name.clone();
-    state.command(move |catalog| catalog.revoke_agent(&revoked, &actor)).await?;
-    let resource = state.catalog().require_any(towpath_resource::Kind::Agent, &name)?;
-    let mut shown = serde_json::to_value(resource).expect("a resource is always JSON");
-    shown["status"] = json!({ "revoked": true });
-    Ok(Json(shown))
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(service.revoke_agent(&asker, &name).await?.to_json()))
 }

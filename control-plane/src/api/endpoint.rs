@@ -4,17 +4,34 @@ use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
+use towpath_resource::Permission;
 
-use super::state::ApiState;
+use crate::service::Service;
 
 /// The JSON Schema of a type, from a generator that collects what it refers to.
 pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
 
+/// What an endpoint asks of whoever calls it, before it looks at what it is called for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    /// This permission, on something at least. Whether on the very thing, the operation decides.
+    Permission(Permission),
+    /// Only to be known. What is in the body says which permissions are needed, and each part is decided by itself.
+    DecidedByContent,
+}
+
+impl From<Permission> for Need {
+    fn from(permission: Permission) -> Self {
+        Self::Permission(permission)
+    }
+}
+
 /// An endpoint.
 pub(super) struct Endpoint {
+    pub(super) need: Need,
     pub(super) method: Method,
     pub(super) path: String,
-    pub(super) handler: MethodRouter<ApiState>,
+    pub(super) handler: MethodRouter<Service>,
     pub(super) topic: &'static str,
     pub(super) name: String,
     pub(super) summary: String,
@@ -46,14 +63,16 @@ pub(super) const LINES: &str = "application/x-ndjson";
 impl Endpoint {
     /// An endpoint that answers 200. `name` is the operation's id in the document.
     pub(super) fn new(
+        need: impl Into<Need>,
         method: Method,
         path: impl Into<String>,
-        handler: MethodRouter<ApiState>,
+        handler: MethodRouter<Service>,
         topic: &'static str,
         name: impl Into<String>,
         summary: impl Into<String>,
     ) -> Self {
         Self {
+            need: need.into(),
             method,
             path: path.into(),
             handler,

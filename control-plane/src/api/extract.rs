@@ -1,46 +1,48 @@
 //! What endpoints take from a request: who asks, the arguments and the body. Each fault of a field is named.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use towpath_catalog::{Actor, SecretHash};
+use towpath_catalog::{Interface, Origin};
 use towpath_resource::{Fault, nearest};
+use uuid::Uuid;
 
-use super::problem::ApiError;
-use super::state::ApiState;
+use super::endpoint::Need;
+use crate::http::Peer;
+use crate::service::{Asker, Refusal, Service};
 
-/// Lets a request pass that carries an admin's token, and notes whose.
-pub(super) async fn authenticate(
-    State(state): State<ApiState>,
+/// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
+pub(super) async fn guard(
+    State((service, need)): State<(Service, Need)>,
     mut request: Request,
     next: Next,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Refusal> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header
+    let bearer = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let secret = SecretHash::of(token.ok_or(ApiError::Unauthorized)?.1);
-    let actor = {
-        let catalog = state.catalog();
-        let (id, admin) = catalog.admin(&secret).ok_or(ApiError::Unauthorized)?;
-        Actor::Admin { token: id, name: admin.name.clone() }
+    let origin = Origin {
+        address: request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.0.ip()),
+        interface: Interface::Rest,
+        request: Uuid::now_v7(),
     };
-    request.extensions_mut().insert(actor);
+    let asker = service.authenticate(bearer.map(|(_, token)| token), origin).await?;
+    if let Need::Permission(permission) = need {
+        asker.principal.decide(permission, None)?;
+    }
+    request.extensions_mut().insert(asker);
     Ok(next.run(request).await)
 }
 
-/// Who asks.
-pub(super) struct Admin(pub(super) Actor);
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = Refusal;
 
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Actor>().cloned().map(Self).ok_or(ApiError::Unauthorized)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Refusal::unauthenticated)
     }
 }
 
@@ -48,12 +50,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 pub(super) struct Args<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Args<T> {
-    type Rejection = ApiError;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(args)) => Ok(Self(args)),
-            Err(rejection) => Err(ApiError::invalid(with_hint(&rejection.body_text()))),
+            Err(rejection) => Err(Refusal::invalid(with_hint(&rejection.body_text()))),
         }
     }
 }
@@ -79,11 +81,11 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         let text = String::from_utf8(bytes.into());
-        text.map(Self).map_err(|_| ApiError::invalid("the body is not UTF-8 text").into_response())
+        text.map(Self).map_err(|_| Refusal::invalid("the body is not UTF-8 text").into_response())
     }
 }
 
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
     read.map_err(|error| {
@@ -91,7 +93,7 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let message = with_hint(&error.inner().to_string());
         let path = if path == "." { String::new() } else { path };
         let fault = Fault { path, message, place: None };
-        ApiError::Invalid { detail: format!("the body is not valid: {fault}"), faults: vec![fault] }
+        Refusal::Invalid { detail: format!("the body is not valid: {fault}"), faults: vec![fault] }
     })
 }
 

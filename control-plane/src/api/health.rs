@@ -10,32 +10,32 @@ use axum::{Router, routing};
 use towpath_resource::api::{AgentStatus, FleetStatus, LogStatus, RouteStatus, SourceStatus};
 use towpath_resource::observed::Condition;
 
-use super::state::ApiState;
+use crate::service::Service;
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
 /// Health and metrics alone, for a listener that only the monitoring reaches.
-pub fn metrics_router(state: ApiState) -> Router {
-    routes(true).with_state(state)
+pub fn metrics_router(service: Service) -> Router {
+    routes(true).with_state(service)
 }
 
-pub(super) fn routes(with_metrics: bool) -> Router<ApiState> {
+pub(super) fn routes(with_metrics: bool) -> Router<Service> {
     let health = Router::new()
         .route("/healthz", routing::get(|| async { "ok\n" }))
         .route("/readyz", routing::get(ready));
     if with_metrics { health.route("/metrics", routing::get(metrics)) } else { health }
 }
 
-async fn ready(State(state): State<ApiState>) -> (StatusCode, String) {
-    match state.plane().ready() {
+async fn ready(State(service): State<Service>) -> (StatusCode, String) {
+    match service.ready() {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
 
-async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
-    let fleet = state.fleet(&state.plane().snapshot());
-    let text = state.process_metrics() + &rendered(&fleet);
+async fn metrics(State(service): State<Service>) -> impl IntoResponse {
+    let fleet = service.fleet();
+    let text = service.process_metrics() + &rendered(&fleet);
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text)
 }
 

@@ -1,16 +1,13 @@
 //! The admin API: REST over HTTPS at `/v1`, described by the OpenAPI document that it serves.
 //!
-//! A request passes the limits (size, time), then authentication, then the endpoint of its topic. Endpoints read the
-//! catalog's state and the data path through [`Plane`]; what they change, they change by commands of the catalog. Every
-//! refusal is a [`Problem`](towpath_resource::api::Problem).
+//! A request passes the limits (size, time), then the guard, which finds out who asks and whether they have what the
+//! endpoint needs, then the endpoint of its topic, a thin shell over the [`Service`]. Every refusal is a
+//! [`Problem`](towpath_resource::api::Problem).
 
-pub mod plane;
-mod rates;
-mod overview;
-mod state;
 mod problem;
 mod extract;
 mod endpoint;
+mod lines;
 mod openapi;
 mod apply;
 mod resources;
@@ -38,9 +35,8 @@ use axum::routing;
 use tower_http::timeout::TimeoutLayer;
 
 pub use health::metrics_router;
-pub use plane::Plane;
-pub use state::{ApiConfig, ApiState};
 
+use crate::service::Service;
 use endpoint::Endpoint;
 
 /// Largest request, in bytes. A fleet of thousands of resources fits.
@@ -50,12 +46,15 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// The API. It expects to be served over TLS only.
-pub fn router(state: ApiState) -> Router {
-    let guarded = endpoints()
-        .into_iter()
-        .fold(Router::new(), |router, endpoint| router.route(&endpoint.path, endpoint.handler))
-        .route_layer(middleware::from_fn_with_state(state.clone(), extract::authenticate));
-    let router = guarded.merge(health::routes(state.serves_metrics())).merge(openapi::routes());
+///
+/// `serve_metrics` says whether `/metrics` is served beside it, to anyone who reaches it; else only by
+/// [`metrics_router`].
+pub fn router(service: Service, serve_metrics: bool) -> Router {
+    let guarded = endpoints().into_iter().fold(Router::new(), |router, endpoint| {
+        let guard = middleware::from_fn_with_state((service.clone(), endpoint.need), extract::guard);
+        router.route(&endpoint.path, endpoint.handler.route_layer(guard))
+    });
+    let router = guarded.merge(health::routes(serve_metrics)).merge(openapi::routes());
     // Routes and no fallback, so that the router can be merged with one that has its own.
     router
         .route("/", routing::any(problem::no_such_address))
@@ -64,7 +63,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN))
         .layer(middleware::map_response(problem::explain_bare_status))
-        .with_state(state)
+        .with_state(service)
 }
 
 /// Every endpoint that needs a token, topic by topic.

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use towpath_resource::api::problem::{self, Problem};
 
 use super::endpoint::{Content, Endpoint, JSON};
-use super::state::ApiState;
+use crate::service::Service;
 
-pub(super) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Router<Service> {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
     Router::new().route(
         "/openapi.json",

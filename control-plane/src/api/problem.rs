@@ -4,42 +4,19 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use towpath_catalog::{ApplyError, CatalogError, DeleteError, TargetError, UnknownResource};
+use towpath_resource::Fault;
 use towpath_resource::api::problem::{CONTENT_TYPE, Problem};
-use towpath_resource::{Fault, Invalid};
 
-use super::plane::PlaneError;
+use crate::service::Refusal;
 
-/// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
-    #[error("a valid admin token is needed: send `Authorization: Bearer TOKEN`, or use `towpath login`")]
-    Unauthorized,
-    #[error("{0}")]
-    NotFound(String),
-    #[error("{0}")]
-    Conflict(String),
-    #[error("{detail}")]
-    Invalid { detail: String, faults: Vec<Fault> },
-    #[error("{0}")]
-    TooMany(String),
-    #[error("{0}")]
-    Unavailable(String),
-    #[error("the control plane is stopping; try again")]
-    Stopping,
-}
-
-impl ApiError {
-    /// A request that cannot be understood, without a field at fault.
-    pub(super) fn invalid(detail: impl Into<String>) -> Self {
-        Self::Invalid { detail: detail.into(), faults: Vec::new() }
-    }
-
+impl Refusal {
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authenticated"),
+            Self::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authenticated"),
+            Self::Denied(_) => (StatusCode::FORBIDDEN, "denied", "Not allowed"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible as things stand"),
+            Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "stale", "Changed meanwhile"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not valid"),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many at once"),
             Self::Unavailable(_) | Self::Stopping => {
@@ -82,14 +59,14 @@ fn respond(problem: &Problem) -> Response {
     response
 }
 
-impl IntoResponse for ApiError {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         respond(&self.into_problem())
     }
 }
 
 pub(super) async fn no_such_address(request: Request) -> Response {
-    ApiError::NotFound(format!(
+    Refusal::NotFound(format!(
         "there is nothing at `{}`; /openapi.json lists every address",
         request.uri().path()
     ))
@@ -128,61 +105,4 @@ pub(super) async fn explain_bare_status(response: Response) -> Response {
         _ => return response,
     };
     respond(&explained)
-}
-
-impl From<Invalid> for ApiError {
-    fn from(invalid: Invalid) -> Self {
-        Self::Invalid { detail: invalid.to_string(), faults: invalid.faults }
-    }
-}
-
-impl From<UnknownResource> for ApiError {
-    fn from(unknown: UnknownResource) -> Self {
-        Self::NotFound(unknown.to_string())
-    }
-}
-
-impl From<CatalogError> for ApiError {
-    fn from(error: CatalogError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the catalog failed");
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<ApplyError> for ApiError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Invalid(invalid) => invalid.into(),
-            ApplyError::Catalog(error) => error.into(),
-        }
-    }
-}
-
-impl From<DeleteError> for ApiError {
-    fn from(error: DeleteError) -> Self {
-        match error {
-            DeleteError::Unknown(unknown) => unknown.into(),
-            needed @ DeleteError::Needed { .. } => Self::Conflict(needed.to_string()),
-            DeleteError::Catalog(error) => error.into(),
-        }
-    }
-}
-
-impl From<TargetError> for ApiError {
-    fn from(error: TargetError) -> Self {
-        match error {
-            TargetError::Unknown(unknown) => unknown.into(),
-            TargetError::Catalog(error) => error.into(),
-        }
-    }
-}
-
-impl From<PlaneError> for ApiError {
-    fn from(error: PlaneError) -> Self {
-        match error {
-            PlaneError::NotFound(detail) => Self::NotFound(detail),
-            PlaneError::Conflict(detail) => Self::Conflict(detail),
-            PlaneError::Unavailable(detail) => Self::Unavailable(detail),
-        }
-    }
 }

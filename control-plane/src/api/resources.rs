@@ -1,39 +1,46 @@
-//! Sites, agents, sources, sinks and routes: listed, shown with their status, replaced and deleted, all in one way.
+//! Resources of every kind: listed, shown with their status, replaced and deleted, all in one way.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::routing;
-use serde::Serialize;
 use serde_json::{Value, json};
-use towpath_resource::api::FleetStatus;
-use towpath_resource::{AnyManifest, AnyResource, Kind};
+use towpath_resource::{Kind, Object, Permission};
 
-use super::apply::documents;
 use super::endpoint::{Endpoint, JSON, YAML, named};
-use super::extract::{Admin, Text};
-use super::problem::ApiError;
-use super::state::ApiState;
+use super::extract::Text;
+use crate::service::{Asker, Refusal, Service, Shown};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     Kind::ALL.into_iter().flat_map(of_kind).collect()
 }
 
 fn of_kind(kind: Kind) -> [Endpoint; 4] {
+    let object = Object::Resource(kind);
+    let (read, write) = (Permission::read(object), Permission::write(object));
     let (one, many, schema) = (kind.noun(), kind.plural(), kind.as_str());
     let (all, each) = (format!("/v1/{many}"), format!("/v1/{many}/{{name}}"));
-    let list = routing::get(move |state| list(kind, state));
-    let show = routing::get(move |state, name| show(kind, state, name));
-    let put = routing::put(move |state, admin, name, text| put(kind, state, admin, name, text));
-    let delete = routing::delete(move |state, admin, name| delete(kind, state, admin, name));
+    let list = routing::get(move |state, asker| list(kind, state, asker));
+    let show = routing::get(move |state, asker, name| show(kind, state, asker, name));
+    let put = routing::put(move |state, asker, name, text| put(kind, state, asker, name, text));
+    let delete = routing::delete(move |state, asker, name| delete(kind, state, asker, name));
     let items = json!({
         "type": "object",
         "properties": { "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{schema}") } } },
     });
     [
-        Endpoint::new(Method::GET, all, list, many, format!("list_{many}"), format!("Lists the {many}."))
-            .answers_as(vec![JSON], Box::new(|_| items)),
         Endpoint::new(
+            read,
+            Method::GET,
+            all,
+            list,
+            many,
+            format!("list_{many}"),
+            format!("Lists the {many}."),
+        )
+        .answers_as(vec![JSON], Box::new(|_| items)),
+        Endpoint::new(
+            read,
             Method::GET,
             each.clone(),
             show,
@@ -43,6 +50,7 @@ fn of_kind(kind: Kind) -> [Endpoint; 4] {
         )
         .answers_as(vec![JSON], named(schema)),
         Endpoint::new(
+            write,
             Method::PUT,
             each.clone(),
             put,
@@ -53,6 +61,7 @@ fn of_kind(kind: Kind) -> [Endpoint; 4] {
         .takes_as(vec![JSON, YAML], named(schema))
         .answers_as(vec![JSON], named(schema)),
         Endpoint::new(
+            write,
             Method::DELETE,
             each,
             delete,
@@ -64,86 +73,36 @@ fn of_kind(kind: Kind) -> [Endpoint; 4] {
     ]
 }
 
-async fn list(kind: Kind, State(state): State<ApiState>) -> Json<Value> {
-    let fleet = state.fleet(&state.plane().snapshot());
-    let shown = state.catalog().list(kind).iter().map(|resource| shown(resource, &fleet)).collect::<Vec<_>>();
-    Json(json!({ "items": shown }))
+async fn list(kind: Kind, State(service): State<Service>, asker: Asker) -> Json<Value> {
+    let items: Vec<_> = service.list(&asker, kind).iter().map(Shown::to_json).collect();
+    Json(json!({ "items": items }))
 }
 
 async fn show(
     kind: Kind,
-    State(state): State<ApiState>,
+    State(service): State<Service>,
+    asker: Asker,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let resource = state.catalog().require_any(kind, &name)?;
-    let fleet = state.fleet(&state.plane().snapshot());
-    Ok(Json(shown(&resource, &fleet)))
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(service.show(&asker, kind, &name)?.to_json()))
 }
 
 async fn put(
     kind: Kind,
-    State(state): State<ApiState>,
-    Admin(actor): Admin,
+    State(service): State<Service>,
+    asker: Asker,
     Path(name): Path<String>,
     Text(text): Text,
-) -> Result<Json<Value>, ApiError> {
-    let manifest = sole_manifest(&text)?;
-    if manifest.kind() != kind || manifest.name().as_str() != name {
-        let address = format!("/v1/{}/{name}", kind.plural());
-        return Err(ApiError::invalid(format!(
-            "the body is {}, which does not belong at {address}",
-            manifest.subject()
-        )));
-    }
-    let applied = state.command(move |catalog| catalog.apply(manifest, &actor)).await?;
-    let fleet = state.fleet(&state.plane().snapshot());
-    Ok(Json(shown(&applied.resource, &fleet)))
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(service.put(&asker, kind, &name, &text).await?.to_json()))
 }
 
 async fn delete(
     kind: Kind,
-    State(state): State<ApiState>,
-    Admin(actor): Admin,
+    State(service): State<Service>,
+    asker: Asker,
     Path(name): Path<String>,
-) -> Result<StatusCode, ApiError> {
-    let name = state.catalog().require_any(kind, &name)?.name().clone();
-    state.command(move |catalog| catalog.delete(kind, &name, &actor)).await?;
+) -> Result<StatusCode, Refusal> {
+    service.delete(&asker, kind, &name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn sole_manifest(text: &str) -> Result<AnyManifest, ApiError> {
-    let mut documents = documents(text)?.into_iter();
-    let (Some(document), None) = (documents.next(), documents.next()) else {
-        return Err(ApiError::invalid("the body must be one document; use /v1/apply for several"));
-    };
-    let subject = document.subject;
-    document.manifest.map_err(|faults| {
-        let listed: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        ApiError::Invalid { detail: format!("{subject} is not valid: {}", listed.join("; ")), faults }
-    })
-}
-
-/// A resource with what was observed of it.
-fn shown(resource: &AnyResource, fleet: &FleetStatus) -> Value {
-    let name = resource.name();
-    let status = match resource {
-        AnyResource::Site(_) => {
-            let here: Vec<_> = fleet.agents.iter().filter(|agent| agent.site == *name).collect();
-            let connected = here.iter().filter(|agent| agent.connected).count();
-            Some(json!({ "agents": here.len(), "connected_agents": connected }))
-        }
-        AnyResource::Agent(_) => to_value(fleet.agents.iter().find(|status| status.name == *name)),
-        AnyResource::Source(_) => to_value(fleet.sources.iter().find(|status| status.name == *name)),
-        AnyResource::Sink(_) => to_value(fleet.sinks.iter().find(|status| status.name == *name)),
-        AnyResource::Route(_) => to_value(fleet.routes.iter().find(|status| status.name == *name)),
-    };
-    let mut shown = serde_json::to_value(resource).expect("a resource is always JSON");
-    if let Some(status) = status {
-        shown["status"] = status;
-    }
-    shown
-}
-
-fn to_value<T: Serialize>(status: Option<&T>) -> Option<Value> {
-    status.map(|status| serde_json::to_value(status).expect("a status is always JSON"))
 }

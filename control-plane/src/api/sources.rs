@@ -4,18 +4,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::routing;
-use towpath_resource::SourceSpec;
 use towpath_resource::api::SourceCheck;
+use towpath_resource::{Kind, Object, Permission};
 
 use super::endpoint::Endpoint;
-use super::problem::ApiError;
-use super::state::ApiState;
+use crate::service::{Asker, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary =
         "Looks whether the system behind a source is ready to be read, and says what would mend what is not.";
     vec![
         Endpoint::new(
+            Permission::operate(Object::Resource(Kind::Source)),
             Method::POST,
             "/v1/sources/{name}/check",
             routing::post(check),
@@ -28,13 +28,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn check(
-    State(state): State<ApiState>,
+    State(service): State<Service>,
+    asker: Asker,
     Path(name): Path<String>,
-) -> Result<Json<SourceCheck>, ApiError> {
-    let (id, source) = {
-        let catalog = state.catalog();
-        let source = catalog.require::<SourceSpec>(&name)?;
-        (source.id, source.name().clone())
-    };
-    Ok(Json(SourceCheck { findings: state.plane().check_source(id).await?, source }))
+) -> Result<Json<SourceCheck>, Refusal> {
+    Ok(Json(service.check_source(&asker, &name).await?))
 }

@@ -15,8 +15,8 @@ use towpath_resource::{Resource, RouteSpec, SinkSpec, SourceSpec};
 
 use super::compare::{self, Flow};
 use super::questions::{AskError, ask};
-use crate::api::plane::PlaneError;
 use crate::cell::Cell;
+use crate::service::plane::PlaneError;
 
 /// Lines of a comparison that wait for who asked.
 const LINES: usize = 16;

@@ -12,6 +12,7 @@ pub(crate) mod gate;
 pub(crate) mod deliver;
 pub(crate) mod letters;
 pub(crate) mod retention;
+pub(crate) mod glance;
 mod view;
 
 /// What a lane's new epoch is at least: the time in milliseconds. A region log that was restored from an older copy

@@ -1,6 +1,7 @@
 //! What the API sees of the data path.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
@@ -22,50 +23,55 @@ use super::deliver::{Phase, RouteStatus};
 use super::letters;
 use super::route::RoutePlan;
 use super::rows;
-use crate::api::plane::{
+use crate::cell::Cell;
+use crate::service::plane::{
     AgentPresence, Letter, LetterOrder, LogFlow, Plane, PlaneError, RouteFlow, RouteHold, SchemaVersion,
     Snapshot, SourceFlow, StreamFlow, StreamVersions, TailOrder,
 };
-use crate::cell::Cell;
 
 /// A source's dead letters are named by the frame and the row: `l<offset>-<row>`.
 const SOURCE_LETTER: char = 'l';
 
+/// Copies how everything goes now.
+fn look(cell: &Cell) -> Snapshot {
+    let status = cell.log().status();
+    let log = LogFlow {
+        first_offset: status.first,
+        next_offset: status.next,
+        disk_bytes: status.bytes,
+        max_bytes: Some(cell.max_log_bytes()),
+        records: status.totals.0.values().map(|totals| totals.records).sum(),
+        bytes: status.totals.0.values().map(|totals| totals.bytes).sum(),
+        lost_frames: status.lost_frames,
+        schema_versions: cell.log().count_schema_versions() as u64,
+        trouble: cell.log_trouble().or_else(|| frames_lost(status.lost_frames)),
+    };
+    Snapshot {
+        agents: cell.sightings().all().into_iter().map(|(id, seen)| (id, presence(seen))).collect(),
+        sources: status
+            .by_source
+            .iter()
+            .map(|(id, totals)| {
+                (*id, SourceFlow { records: totals.records, bytes: totals.bytes, trouble: None })
+            })
+            .collect(),
+        routes: cell
+            .route_statuses()
+            .into_iter()
+            .map(|(plan, route)| {
+                let letters = cell.deliveries().open_letters(plan.id);
+                (plan.id, route_flow(&plan, &route, &status, letters))
+            })
+            .collect(),
+        streams: streams(&status),
+        logs: BTreeMap::from([(cell.log().region().clone(), log)]),
+    }
+}
+
 #[async_trait]
 impl Plane for Cell {
-    fn snapshot(&self) -> Snapshot {
-        let status = self.log().status();
-        let log = LogFlow {
-            first_offset: status.first,
-            next_offset: status.next,
-            disk_bytes: status.bytes,
-            max_bytes: Some(self.max_log_bytes()),
-            records: status.totals.0.values().map(|totals| totals.records).sum(),
-            bytes: status.totals.0.values().map(|totals| totals.bytes).sum(),
-            lost_frames: status.lost_frames,
-            schema_versions: self.log().count_schema_versions() as u64,
-            trouble: self.log_trouble().or_else(|| frames_lost(status.lost_frames)),
-        };
-        Snapshot {
-            agents: self.sightings().all().into_iter().map(|(id, seen)| (id, presence(seen))).collect(),
-            sources: status
-                .by_source
-                .iter()
-                .map(|(id, totals)| {
-                    (*id, SourceFlow { records: totals.records, bytes: totals.bytes, trouble: None })
-                })
-                .collect(),
-            routes: self
-                .route_statuses()
-                .into_iter()
-                .map(|(plan, route)| {
-                    let letters = self.deliveries().open_letters(plan.id);
-                    (plan.id, route_flow(&plan, &route, &status, letters))
-                })
-                .collect(),
-            streams: streams(&status),
-            logs: BTreeMap::from([(self.log().region().clone(), log)]),
-        }
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.glance().or_look(|| look(self))
     }
 
     fn ready(&self) -> Result<(), String> {

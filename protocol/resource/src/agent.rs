@@ -27,6 +27,17 @@ pub struct AgentSpec {
 impl Spec for AgentSpec {
     type Id = AgentId;
     const KIND: Kind = Kind::Agent;
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("site", "/spec/site"),
+        ("condition", "/status/condition"),
+        ("version", "/status/version"),
+        ("trouble", "/status/trouble/message"),
+    ];
+    const EXAMPLE: &'static str = r"apiVersion: towpath/v1
+kind: Agent
+metadata: {name: hamburg-1, labels: {rack: b4}}
+spec: {site: hamburg, description: The machine beside the ERP}
+";
 
     fn check(&self, faults: &mut Faults) {
         check_description(&self.description, faults);

@@ -1,4 +1,4 @@
-//! Identities of tokens, which the catalog gives.
+//! Identities that the catalog gives, beside those of what agents touch.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,4 +41,18 @@ ids! {
     TokenId;
     /// A token with which an admin uses the API.
     AdminTokenId;
+    /// A key with which a program uses the API.
+    KeyId;
+    /// A person whom the control plane knows by a password.
+    UserId;
+    /// A session that was opened by a login.
+    SessionId;
+    /// A role.
+    RoleId;
+    /// A role binding.
+    RoleBindingId;
+    /// An identity provider.
+    IdentityProviderId;
+    /// A place that the audit trail is copied to.
+    AuditExportId;
 }

@@ -7,66 +7,65 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nearest::nearest;
+use crate::spec::Spec;
+use crate::{kind_of, with_kinds};
 
-/// A kind of resource. Their order is one in which they can be created: none refers to a later one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
-pub enum Kind {
-    /// A place that data comes from or goes to.
-    Site,
-    /// One installed agent.
-    Agent,
-    /// A system that an agent reads.
-    Source,
-    /// A system that an agent writes.
-    Sink,
-    /// A way from streams to a sink.
-    Route,
+macro_rules! kinds {
+    ([] $($(#[$doc:meta])* $kind:ident $spec:ident $table:ident $one:literal $many:literal;)*) => {
+        /// A kind of resource. Their order is one in which they can be created: none refers to a later one.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// Every kind, in order.
+            pub const ALL: [Self; [$($one),*].len()] = [$(Self::$kind),*];
+
+            /// The kind as manifests name it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+
+            /// The kind within a sentence.
+            pub const fn noun(self) -> &'static str {
+                match self { $(Self::$kind => $one,)* }
+            }
+
+            /// The kind in addresses, for all its resources.
+            pub const fn plural(self) -> &'static str {
+                match self { $(Self::$kind => $many,)* }
+            }
+        }
+    };
+}
+
+with_kinds!({kinds} []);
+
+impl Kind {
+    /// What a table of such resources shows: see [`Spec::COLUMNS`].
+    pub fn columns(self) -> &'static [(&'static str, &'static str)] {
+        kind_of!(self, S => S::COLUMNS)
+    }
+
+    /// One such resource as an admin writes it, in YAML.
+    pub fn example(self) -> &'static str {
+        kind_of!(self, S => S::EXAMPLE)
+    }
 }
 
 /// A word that is no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no kind of resource; the kinds are Site, Agent, Source, Sink and Route{hint}")]
+#[error("`{text}` is no kind of resource; the kinds are {}{hint}", listed())]
 pub struct UnknownKind {
     text: String,
     hint: String,
 }
 
-impl Kind {
-    /// Every kind, in order.
-    pub const ALL: [Self; 5] = [Self::Site, Self::Agent, Self::Source, Self::Sink, Self::Route];
-
-    /// The kind as manifests name it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Site => "Site",
-            Self::Agent => "Agent",
-            Self::Source => "Source",
-            Self::Sink => "Sink",
-            Self::Route => "Route",
-        }
-    }
-
-    /// The kind within a sentence.
-    pub const fn noun(self) -> &'static str {
-        match self {
-            Self::Site => "site",
-            Self::Agent => "agent",
-            Self::Source => "source",
-            Self::Sink => "sink",
-            Self::Route => "route",
-        }
-    }
-
-    /// The kind in addresses, for all its resources.
-    pub const fn plural(self) -> &'static str {
-        match self {
-            Self::Site => "sites",
-            Self::Agent => "agents",
-            Self::Source => "sources",
-            Self::Sink => "sinks",
-            Self::Route => "routes",
-        }
-    }
+fn listed() -> String {
+    let (last, others) = Kind::ALL.split_last().expect("there are kinds");
+    let others = others.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
+    format!("{} and {}", others.join(", "), last.as_str())
 }
 
 impl fmt::Display for Kind {
@@ -78,12 +77,14 @@ impl fmt::Display for Kind {
 impl FromStr for Kind {
     type Err = UnknownKind;
 
-    /// Takes the singular or plural, in any case.
+    /// Takes the singular or plural, in any case, with or without hyphens.
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        let word = text.to_ascii_lowercase();
-        let found = Self::ALL.into_iter().find(|kind| word == kind.noun() || word == kind.plural());
+        let plain = |word: &str| word.to_ascii_lowercase().replace(['-', '_'], "");
+        let word = plain(text);
+        let found =
+            Self::ALL.into_iter().find(|kind| word == plain(kind.noun()) || word == plain(kind.plural()));
         found.ok_or_else(|| {
-            let near = nearest(&word, Self::ALL.map(Self::noun));
+            let near = nearest(&text.to_ascii_lowercase(), Self::ALL.map(Self::noun));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             UnknownKind { text: text.to_owned(), hint }
         })

@@ -5,6 +5,7 @@
 //! resources follows what each agent is told to run ([`desired::Desired`]); what it says of itself comes back as
 //! [`observed::Observed`]. What admins and the control plane say to each other beside resources is in [`api`]. This crate has no clock, no runtime and no I/O.
 
+pub mod kinds;
 pub mod kind;
 pub mod fault;
 mod nearest;
@@ -18,6 +19,12 @@ pub mod agent;
 pub mod source;
 pub mod sink;
 pub mod route;
+pub mod permission;
+pub mod scope;
+pub mod role;
+pub mod role_binding;
+pub mod identity_provider;
+pub mod audit_export;
 pub mod manifest;
 mod read;
 pub mod document;
@@ -29,15 +36,23 @@ pub mod api;
 
 pub use adapter::AdapterName;
 pub use agent::AgentSpec;
+pub use audit_export::{AuditExportSpec, ExportTarget};
 pub use document::{Document, SyntaxError, parse_documents};
 pub use fault::{Fault, Faults, Invalid, Place};
-pub use id::{AdminTokenId, TokenId};
+pub use id::{
+    AdminTokenId, AuditExportId, IdentityProviderId, KeyId, RoleBindingId, RoleId, SessionId, TokenId, UserId,
+};
+pub use identity_provider::IdentityProviderSpec;
 pub use kind::Kind;
 pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
+pub use permission::{Action, Object, Permission, Permissions};
 pub use resource::{AnyResource, Resource};
+pub use role::{BuiltInRole, RoleSpec};
+pub use role_binding::{RoleBindingSpec, Subject};
 pub use route::{Breaker, OnBreaking, OnReject, Retry, RouteSpec, SchemaRule, StartFrom, StartFromError};
+pub use scope::Scope;
 pub use sink::SinkSpec;
 pub use site::SiteSpec;
 pub use source::{Capture, ReleaseWhen, SourceSpec};

@@ -7,14 +7,10 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use towpath_record::ResourceName;
 
-use crate::agent::AgentSpec;
 use crate::fault::{Faults, Invalid};
-use crate::kind::Kind;
-use crate::route::RouteSpec;
-use crate::sink::SinkSpec;
-use crate::site::SiteSpec;
-use crate::source::SourceSpec;
+use crate::kinds::any_of_each;
 use crate::spec::Spec;
+use crate::{each_kind, with_kinds};
 
 /// The version of the resource model, as manifests name it.
 pub const API_VERSION: &str = "towpath/v1";
@@ -44,48 +40,10 @@ pub struct Metadata {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A manifest of any kind.
-#[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "each variant is named as its kind")]
-pub enum AnyManifest {
-    Site(Manifest<SiteSpec>),
-    Agent(Manifest<AgentSpec>),
-    Source(Manifest<SourceSpec>),
-    Sink(Manifest<SinkSpec>),
-    Route(Manifest<RouteSpec>),
-}
-
-/// Does the same for whichever kind a value of an enum over the kinds is:
-/// `each_kind!(any, AnyManifest::manifest => manifest.check())`.
-#[macro_export]
-macro_rules! each_kind {
-    ($any:expr, $all:ident :: $each:ident => $does:expr) => {
-        match $any {
-            $all::Site($each) => $does,
-            $all::Agent($each) => $does,
-            $all::Source($each) => $does,
-            $all::Sink($each) => $does,
-            $all::Route($each) => $does,
-        }
-    };
-}
-
-macro_rules! any_from_each {
-    ($any:ident, $of:ident) => {
-        any_from_each! { $any, $of: Site SiteSpec, Agent AgentSpec, Source SourceSpec, Sink SinkSpec, Route RouteSpec }
-    };
-    ($any:ident, $of:ident: $($variant:ident $spec:ident),*) => {$(
-        impl From<$of<$spec>> for $any {
-            fn from(one: $of<$spec>) -> Self {
-                Self::$variant(one)
-            }
-        }
-    )*};
-}
-
-pub(crate) use any_from_each;
-
-any_from_each!(AnyManifest, Manifest);
+with_kinds!({any_of_each} [
+    /// A manifest of any kind.
+    AnyManifest Manifest
+]);
 
 impl<S: Spec> Manifest<S> {
     /// A manifest without labels.
@@ -124,22 +82,12 @@ impl<S: Spec> Manifest<S> {
                 format!("a label's value has at most {LONGEST_LABEL_VALUE} characters")
             });
         }
+        S::check_name(&self.metadata.name, faults);
         self.spec.check(faults);
     }
 }
 
 impl AnyManifest {
-    /// The kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Site(_) => Kind::Site,
-            Self::Agent(_) => Kind::Agent,
-            Self::Source(_) => Kind::Source,
-            Self::Sink(_) => Kind::Sink,
-            Self::Route(_) => Kind::Route,
-        }
-    }
-
     /// The name and labels.
     pub fn metadata(&self) -> &Metadata {
         each_kind!(self, Self::manifest => &manifest.metadata)

@@ -66,6 +66,21 @@ impl StreamPattern {
     }
 }
 
+impl StreamPattern {
+    /// Whether it surely stands for every stream that the other stands for. A pattern with stars is covered by itself and
+    /// by one that ends in `.**` after parts that they share, or is `**`; others may be, but are not found to be.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == other || self.0 == "**" {
+            return true;
+        }
+        if !other.0.contains('*') {
+            return StreamName::new(other.as_str()).is_ok_and(|stream| self.matches(&stream));
+        }
+        let shared = self.0.strip_suffix(".**").filter(|shared| !shared.contains('*'));
+        shared.is_some_and(|shared| other.0.strip_prefix(shared).is_some_and(|rest| rest.starts_with('.')))
+    }
+}
+
 fn parts_match(pattern: &[&str], parts: &[&str]) -> bool {
     match (pattern, parts) {
         ([], []) => true,

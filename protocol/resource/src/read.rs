@@ -11,6 +11,7 @@ use towpath_record::ResourceName;
 
 use crate::fault::Faults;
 use crate::kind::Kind;
+use crate::kind_of;
 use crate::manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 use crate::nearest::nearest_in_message;
 use crate::spec::Spec;
@@ -64,13 +65,7 @@ fn read(value: &Value, faults: &mut Faults) -> Option<AnyManifest> {
         .map(|shown| Metadata { name: shown.name, labels: shown.labels });
     let kind = envelope.kind.parse::<Kind>().map_err(|error| faults.add("kind", error.to_string())).ok()?;
     let spec = envelope.spec.unwrap_or_else(|| Value::Object(Map::new()));
-    match kind {
-        Kind::Site => finish(metadata, &spec, faults).map(AnyManifest::Site),
-        Kind::Agent => finish(metadata, &spec, faults).map(AnyManifest::Agent),
-        Kind::Source => finish(metadata, &spec, faults).map(AnyManifest::Source),
-        Kind::Sink => finish(metadata, &spec, faults).map(AnyManifest::Sink),
-        Kind::Route => finish(metadata, &spec, faults).map(AnyManifest::Route),
-    }
+    kind_of!(kind, S => finish::<S>(metadata, &spec, faults).map(AnyManifest::from))
 }
 
 fn finish<S: Spec>(metadata: Option<Metadata>, spec: &Value, faults: &mut Faults) -> Option<Manifest<S>> {

@@ -9,15 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use towpath_record::ResourceName;
 
-use crate::agent::AgentSpec;
-use crate::each_kind;
 use crate::kind::Kind;
-use crate::manifest::{API_VERSION, Manifest, Metadata, any_from_each};
-use crate::route::RouteSpec;
-use crate::sink::SinkSpec;
-use crate::site::SiteSpec;
-use crate::source::SourceSpec;
+use crate::kinds::any_of_each;
+use crate::manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 use crate::spec::Spec;
+use crate::{each_kind, kind_of, with_kinds};
 
 /// A manifest with an identity and a history.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,18 +32,10 @@ pub struct Resource<S: Spec> {
     pub spec: S,
 }
 
-/// A resource of any kind.
-#[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "each variant is named as its kind")]
-pub enum AnyResource {
-    Site(Resource<SiteSpec>),
-    Agent(Resource<AgentSpec>),
-    Source(Resource<SourceSpec>),
-    Sink(Resource<SinkSpec>),
-    Route(Resource<RouteSpec>),
-}
-
-any_from_each!(AnyResource, Resource);
+with_kinds!({any_of_each} [
+    /// A resource of any kind.
+    AnyResource Resource
+]);
 
 impl<S: Spec> Resource<S> {
     /// The name.
@@ -62,20 +50,19 @@ impl<S: Spec> Resource<S> {
 }
 
 impl AnyResource {
-    /// The kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Site(_) => Kind::Site,
-            Self::Agent(_) => Kind::Agent,
-            Self::Source(_) => Kind::Source,
-            Self::Sink(_) => Kind::Sink,
-            Self::Route(_) => Kind::Route,
-        }
-    }
-
     /// The name.
     pub fn name(&self) -> &ResourceName {
         each_kind!(self, Self::resource => resource.name())
+    }
+
+    /// Its name and labels.
+    pub fn metadata(&self) -> &Metadata {
+        each_kind!(self, Self::resource => &resource.metadata)
+    }
+
+    /// What an admin would write to get it.
+    pub fn manifest(&self) -> AnyManifest {
+        each_kind!(self, Self::resource => resource.manifest().into())
     }
 
     /// The catalog's generation that made it as it is.
@@ -169,13 +156,6 @@ impl<'de, S: Spec> Deserialize<'de> for Resource<S> {
 impl<'de> Deserialize<'de> for AnyResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?.checked().map_err(D::Error::custom)?;
-        match stored.kind {
-            Kind::Site => stored.assemble().map(Self::Site),
-            Kind::Agent => stored.assemble().map(Self::Agent),
-            Kind::Source => stored.assemble().map(Self::Source),
-            Kind::Sink => stored.assemble().map(Self::Sink),
-            Kind::Route => stored.assemble().map(Self::Route),
-        }
-        .map_err(D::Error::custom)
+        kind_of!(stored.kind, S => stored.assemble::<S>().map(Self::from)).map_err(D::Error::custom)
     }
 }

@@ -187,6 +187,21 @@ impl RouteSpec {
 impl Spec for RouteSpec {
     type Id = RouteId;
     const KIND: Kind = Kind::Route;
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("streams", "/spec/streams"),
+        ("sink", "/spec/sink"),
+        ("condition", "/status/condition"),
+        ("lag", "/status/lag/records"),
+        ("trouble", "/status/trouble/message"),
+    ];
+    const EXAMPLE: &'static str = r"apiVersion: towpath/v1
+kind: Route
+metadata: {name: orders-to-warehouse}
+spec:
+  streams: [erp-orders.*]
+  sink: warehouse
+  schema: {compatibility: backward, on_breaking: pause}
+";
 
     fn check(&self, faults: &mut Faults) {
         faults.require(!self.streams.is_empty(), "spec.streams", || {

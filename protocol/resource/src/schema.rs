@@ -3,25 +3,15 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::agent::AgentSpec;
 use crate::kind::Kind;
+use crate::kind_of;
 use crate::manifest::{API_VERSION, Metadata};
-use crate::route::RouteSpec;
-use crate::sink::SinkSpec;
-use crate::site::SiteSpec;
-use crate::source::SourceSpec;
 
 /// The JSON Schema of manifests of this kind, complete in itself.
 pub fn of(kind: Kind) -> Value {
     let mut generator =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
-    let spec = match kind {
-        Kind::Site => generator.root_schema_for::<SiteSpec>(),
-        Kind::Agent => generator.root_schema_for::<AgentSpec>(),
-        Kind::Source => generator.root_schema_for::<SourceSpec>(),
-        Kind::Sink => generator.root_schema_for::<SinkSpec>(),
-        Kind::Route => generator.root_schema_for::<RouteSpec>(),
-    };
+    let spec = kind_of!(kind, S => generator.root_schema_for::<S>());
     let metadata = generator.root_schema_for::<Metadata>();
     let mut spec = spec.to_value();
     let about = spec.get("description").cloned().unwrap_or_default();

@@ -34,6 +34,13 @@ pub(crate) fn refuse_written_secrets(config: &Value, path: &str, faults: &mut Fa
     }
 }
 
+/// Notes a secret that is not a reference.
+pub(crate) fn check_reference(text: &str, path: &str, faults: &mut Faults) {
+    faults.require(is_reference(text), path, || {
+        "must be ${env:NAME} or ${file:/path}, which the control plane resolves on its machine".to_owned()
+    });
+}
+
 fn remedy(found: &str) -> String {
     format!(
         "{found}; write ${{env:NAME}} or ${{file:/path}} instead, which the agent resolves on its machine"

@@ -30,6 +30,21 @@ pub struct SinkSpec {
 impl Spec for SinkSpec {
     type Id = SinkId;
     const KIND: Kind = Kind::Sink;
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("agent", "/spec/agent"),
+        ("adapter", "/spec/adapter"),
+        ("condition", "/status/condition"),
+        ("guarantee", "/status/guarantee"),
+        ("trouble", "/status/trouble/message"),
+    ];
+    const EXAMPLE: &'static str = r#"apiVersion: towpath/v1
+kind: Sink
+metadata: {name: warehouse}
+spec:
+  agent: cloud-1
+  adapter: postgres
+  config: {host: db.internal, database: warehouse, user: towpath, password: "${env:WAREHOUSE_PASSWORD}"}
+"#;
 
     fn check(&self, faults: &mut Faults) {
         check_config(&self.config, faults);

@@ -28,6 +28,17 @@ pub struct SiteSpec {
 impl Spec for SiteSpec {
     type Id = SiteId;
     const KIND: Kind = Kind::Site;
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("region", "/spec/region"),
+        ("agents", "/status/agents"),
+        ("connected", "/status/connected_agents"),
+        ("description", "/spec/description"),
+    ];
+    const EXAMPLE: &'static str = r"apiVersion: towpath/v1
+kind: Site
+metadata: {name: hamburg, labels: {country: de}}
+spec: {region: main, description: The plant at the harbour}
+";
 
     fn check(&self, faults: &mut Faults) {
         check_description(&self.description, faults);

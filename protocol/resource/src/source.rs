@@ -76,6 +76,22 @@ impl Default for Capture {
 impl Spec for SourceSpec {
     type Id = SourceId;
     const KIND: Kind = Kind::Source;
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("agent", "/spec/agent"),
+        ("adapter", "/spec/adapter"),
+        ("condition", "/status/condition"),
+        ("records", "/status/logged/records"),
+        ("trouble", "/status/trouble/message"),
+    ];
+    const EXAMPLE: &'static str = r"apiVersion: towpath/v1
+kind: Source
+metadata: {name: erp-orders}
+spec:
+  agent: hamburg-1
+  adapter: file
+  config: {path: /srv/erp/out, format: csv}
+  capture: {linger: 50ms}
+";
 
     fn check(&self, faults: &mut Faults) {
         let Capture { max_rows, max_bytes, linger } = &self.capture;

@@ -22,8 +22,20 @@ pub trait Spec:
     /// The kind.
     const KIND: Kind;
 
+    /// What a table of such resources shows beside their names: a title, and where the value stands in the resource as
+    /// JSON (RFC 6901).
+    const COLUMNS: &'static [(&'static str, &'static str)];
+
+    /// One such resource as an admin writes it, in YAML.
+    const EXAMPLE: &'static str;
+
     /// Notes what is wrong with it in itself. Paths begin with `spec.`.
     fn check(&self, faults: &mut Faults);
+
+    /// Notes what is wrong with its name.
+    fn check_name(name: &ResourceName, faults: &mut Faults) {
+        let _ = (name, faults);
+    }
 
     /// Notes what must not change while the resource lives.
     fn check_change(&self, before: &Self, faults: &mut Faults) {
@@ -54,6 +66,11 @@ pub struct Reference {
 
 /// Knows which resources exist.
 pub trait Lookup {
+    /// Whether there is such a resource.
+    fn has(&self, kind: Kind, name: &ResourceName) -> bool {
+        self.names(kind).contains(&name)
+    }
+
     /// The names of the resources of this kind.
     fn names(&self, kind: Kind) -> Vec<&ResourceName>;
 
@@ -64,10 +81,10 @@ pub trait Lookup {
 /// Notes whatever the spec refers to and is not there.
 pub fn check_references<S: Spec>(spec: &S, lookup: &impl Lookup, faults: &mut Faults) {
     for Reference { path, kind, name } in spec.references() {
-        let names = lookup.names(kind);
-        if names.iter().any(|known| **known == name) {
+        if lookup.has(kind, &name) {
             continue;
         }
+        let names = lookup.names(kind);
         let near = nearest(name.as_str(), names.iter().map(|known| known.as_str()));
         let hint = near.map(|near| format!("; did you mean `{near}`?"));
         faults.add(

@@ -46,6 +46,20 @@ fn every_field_of_every_kind_is_explained() {
     }
 }
 
+#[test]
+fn the_example_of_every_kind_is_valid_and_its_columns_lead_somewhere() {
+    for kind in Kind::ALL {
+        let mut documents = parse_documents(kind.example()).unwrap();
+        let manifest = documents.remove(0).manifest.unwrap_or_else(|faults| panic!("{kind}: {faults:?}"));
+        assert_eq!(manifest.kind(), kind);
+        let schema = schema::of(kind);
+        for (title, pointer) in kind.columns().iter().filter(|(_, pointer)| pointer.starts_with("/spec/")) {
+            let field = pointer.trim_start_matches("/spec/");
+            assert!(schema["properties"]["spec"]["properties"][field].is_object(), "{kind} {title}");
+        }
+    }
+}
+
 struct Known;
 
 impl Lookup for Known {

@@ -23,6 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("towpath-spool", &["towpath-record", "towpath-segment"]),
     ("towpath-log", &["towpath-record", "towpath-segment"]),
     ("towpath-catalog", &["towpath-record", "towpath-resource", "towpath-segment"]),
+    ("towpath-access", &["towpath-record", "towpath-resource", "towpath-catalog"]),
     (
         "towpath-control",
         &[
@@ -30,6 +31,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "towpath-segment",
             "towpath-log",
             "towpath-catalog",
+            "towpath-access",
             "towpath-session",
             "towpath-proto",
             "towpath-policy",

@@ -176,7 +176,7 @@ fn the_events_tell_who_did_what_in_order() {
     let (catalog, _) = furnished(&dir);
     let events = catalog.events(0, 100).unwrap();
     assert_eq!(events.iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=6).collect::<Vec<_>>());
-    assert_eq!(events[0].actor, admin());
+    assert_eq!(events[0].cause, admin());
     assert!(
         matches!(&events[2].kind, EventKind::AgentEnrolled { agent, .. } if *agent.name() == name("plant-1"))
     );

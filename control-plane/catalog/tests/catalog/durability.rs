@@ -116,10 +116,10 @@ fn seen(state: &State) -> (u64, Vec<String>) {
     let mut seen: Vec<_> =
         resources.map(|resource| format!("{}@{}", resource.subject(), resource.generation())).collect();
     seen.extend([
-        format!("{} tokens", state.tokens.len()),
-        format!("{} admins", state.admin_tokens.len()),
-        format!("{} revoked", state.revoked.len()),
-        format!("{} replays", state.replays.len()),
+        format!("{} tokens", state.tokens.size()),
+        format!("{} admins", state.admin_tokens.size()),
+        format!("{} revoked", state.revoked.size()),
+        format!("{} replays", state.replays.size()),
     ]);
     (state.seq, seen)
 }
@@ -180,7 +180,7 @@ fn after_a_failed_sync_the_command_has_not_happened_and_the_next_one_works() {
             }
         }
         let reopened = open_simulated(storage.power_cut(Tear::Prefix(0))).unwrap();
-        assert_eq!(reopened.state().sites.keys().cloned().collect::<Vec<_>>(), answered, "sync {failing}");
+        assert_eq!(reopened.state().sites.names().cloned().collect::<Vec<_>>(), answered, "sync {failing}");
         assert!(failing > 8 || answered.len() == 7, "sync {failing}: {answered:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
-use towpath_catalog::{Actor, Applied, ApplyError, Catalog, CatalogConfig, SecretHash};
+use towpath_catalog::{Actor, Applied, ApplyError, Catalog, CatalogConfig, Cause, SecretHash};
 use towpath_record::{AgentId, ResourceName};
 use towpath_resource::{AnyManifest, parse_documents};
 
@@ -67,8 +67,8 @@ pub(crate) fn route(name: &str, sink: &str) -> AnyManifest {
     resource("Route", name, &format!("{{streams: ['erp.**'], sink: {sink}}}"))
 }
 
-pub(crate) fn admin() -> Actor {
-    Actor::Admin { token: uuid::Uuid::nil().into(), name: "ada".into() }
+pub(crate) fn admin() -> Cause {
+    Actor::Admin { token: uuid::Uuid::nil().into(), name: "ada".into() }.into()
 }
 
 pub(crate) trait Shortcuts {

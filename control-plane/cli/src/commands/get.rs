@@ -50,41 +50,7 @@ fn documents(items: &[Value], out: &mut dyn Write) -> Result<(), CliError> {
 
 fn table(kind: Kind, items: &[Value], out: &mut dyn Write) -> Result<(), CliError> {
     let nothing = format!("there are no {}", kind.plural());
-    let columns: &[(&str, &str)] = match kind {
-        Kind::Site => &[
-            ("region", "/spec/region"),
-            ("agents", "/status/agents"),
-            ("connected", "/status/connected_agents"),
-            ("description", "/spec/description"),
-        ],
-        Kind::Agent => &[
-            ("site", "/spec/site"),
-            ("condition", "/status/condition"),
-            ("version", "/status/version"),
-            ("trouble", "/status/trouble/message"),
-        ],
-        Kind::Source => &[
-            ("agent", "/spec/agent"),
-            ("adapter", "/spec/adapter"),
-            ("condition", "/status/condition"),
-            ("records", "/status/logged/records"),
-            ("trouble", "/status/trouble/message"),
-        ],
-        Kind::Sink => &[
-            ("agent", "/spec/agent"),
-            ("adapter", "/spec/adapter"),
-            ("condition", "/status/condition"),
-            ("guarantee", "/status/guarantee"),
-            ("trouble", "/status/trouble/message"),
-        ],
-        Kind::Route => &[
-            ("streams", "/spec/streams"),
-            ("sink", "/spec/sink"),
-            ("condition", "/status/condition"),
-            ("lag", "/status/lag/records"),
-            ("trouble", "/status/trouble/message"),
-        ],
-    };
+    let columns = kind.columns();
     let head = std::iter::once("name").chain(columns.iter().map(|(title, _)| *title));
     let mut table = Table::new(head);
     for item in items {

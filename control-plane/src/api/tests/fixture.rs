@@ -16,9 +16,10 @@ use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
 use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
-use crate::api::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
-use crate::api::{ApiConfig, ApiState, router};
+use crate::api::router;
 use crate::control::ca::CaFingerprint;
+use crate::service::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
+use crate::service::{Service, ServiceConfig};
 
 pub(super) const TOKEN: &str = "tpa1.test";
 
@@ -32,8 +33,8 @@ pub(super) struct FakePlane {
 
 #[async_trait]
 impl Plane for FakePlane {
-    fn snapshot(&self) -> Snapshot {
-        self.snapshot.lock().clone()
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(self.snapshot.lock().clone())
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -136,14 +137,13 @@ impl Fixture {
         let (catalog, _) = Catalog::open(dir.path(), CatalogConfig::default()).unwrap();
         let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
         catalog.create_admin_token("ada", SecretHash::of(TOKEN)).unwrap();
-        let config = ApiConfig {
+        let config = ServiceConfig {
             catalog: catalog.clone(),
             plane: plane.clone(),
             ca: CaFingerprint([7; 32]),
             metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
-            serve_metrics: true,
         };
-        Self { catalog, plane, router: router(ApiState::new(config)), _dir: dir }
+        Self { catalog, plane, router: router(Service::new(config), true), _dir: dir }
     }
 
     /// With a site, an agent, a source, a sink and a route.

@@ -14,7 +14,7 @@ use towpath_resource::observed::{
 };
 
 use super::fixture::{Fixture, TOKEN, name};
-use crate::api::plane::{AgentPresence, Letter, RouteFlow, Snapshot, SourceFlow, StreamFlow};
+use crate::service::plane::{AgentPresence, Letter, RouteFlow, Snapshot, SourceFlow, StreamFlow};
 
 fn stream(text: &str) -> StreamName {
     StreamName::new(text).unwrap()

@@ -4,7 +4,7 @@ use serde_json::json;
 use towpath_record::{Column, ColumnType, LogOffset, SchemaHash, SourceId, StreamName, StreamSchema};
 
 use super::fixture::{Fixture, name};
-use crate::api::plane::{RouteFlow, RouteHold, SchemaVersion, StreamVersions};
+use crate::service::plane::{RouteFlow, RouteHold, SchemaVersion, StreamVersions};
 
 fn schema(column_type: ColumnType) -> StreamSchema {
     let columns = vec![Column::required("id", ColumnType::Int64), Column::nullable("n", column_type)];

@@ -1,6 +1,7 @@
 //! What the API needs of the data path. The API knows resources; the data path knows what flows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -16,8 +17,8 @@ use towpath_resource::observed::{Observed, Trouble};
 /// The data path, as the API sees it.
 #[async_trait]
 pub trait Plane: Send + Sync + 'static {
-    /// How everything goes now. Called every second, so it only copies what is at hand.
-    fn snapshot(&self) -> Snapshot;
+    /// How everything goes, as of a moment ago at most. Called for each request that shows a status.
+    fn snapshot(&self) -> Arc<Snapshot>;
 
     /// Whether the data path takes and delivers frames; if not, why.
     fn ready(&self) -> Result<(), String>;

@@ -1,38 +1,48 @@
 //! How the fleet goes, from what the catalog wants and what the data path sees. Pure.
 
 use jiff::Timestamp;
-use towpath_catalog::State;
+use towpath_catalog::{Resources, State};
 use towpath_record::{AgentId, ResourceName};
 use towpath_resource::api::SchemaHold;
 use towpath_resource::api::fleet::{
     AgentStatus, BreakerState, FleetStatus, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus,
 };
 use towpath_resource::observed::{Condition, Observed, ObservedSpool, SinkGuarantee, Trouble};
-use towpath_resource::{AgentSpec, Resource, RouteSpec, SinkSpec, SourceSpec};
+use towpath_resource::{AgentSpec, AnyManifest, Manifest, Resource, RouteSpec, SinkSpec, SourceSpec, Spec};
 
 use super::plane::{AgentPresence, RouteHold, Snapshot};
 use super::rates::{Measured, Rates};
 
-/// How the fleet goes.
-pub(super) fn fleet(state: &State, snapshot: &Snapshot, rates: &Rates, at: Timestamp) -> FleetStatus {
-    let view = View { state, snapshot, rates, at };
-    FleetStatus {
-        at,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        generation: state.generation,
-        agents: state.agents.values().map(|agent| view.agent(agent)).collect(),
-        sources: state.sources.values().map(|source| view.source(source)).collect(),
-        logs: view.logs(),
-        routes: state.routes.values().map(|route| view.route(route)).collect(),
-        sinks: state.sinks.values().map(|sink| view.sink(sink)).collect(),
-    }
+/// How everything goes at one moment.
+pub(super) struct View<'a> {
+    pub(super) state: &'a State,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) rates: &'a Rates,
+    pub(super) at: Timestamp,
 }
 
-struct View<'a> {
-    state: &'a State,
-    snapshot: &'a Snapshot,
-    rates: &'a Rates,
-    at: Timestamp,
+/// How the fleet goes, as far as it is asked for.
+pub(super) fn fleet(view: &View<'_>, shows: impl Fn(&AnyManifest) -> bool) -> FleetStatus {
+    fn shown<'a, S: Spec>(
+        all: &'a Resources<S>,
+        shows: &'a impl Fn(&AnyManifest) -> bool,
+    ) -> impl Iterator<Item = &'a Resource<S>>
+    where
+        AnyManifest: From<Manifest<S>>,
+    {
+        all.values().filter(|one| shows(&one.manifest().into()))
+    }
+    let state = view.state;
+    FleetStatus {
+        at: view.at,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: state.generation,
+        agents: shown(&state.agents, &shows).map(|agent| view.agent(agent)).collect(),
+        sources: shown(&state.sources, &shows).map(|source| view.source(source)).collect(),
+        logs: view.logs(),
+        routes: shown(&state.routes, &shows).map(|route| view.route(route)).collect(),
+        sinks: shown(&state.sinks, &shows).map(|sink| view.sink(sink)).collect(),
+    }
 }
 
 /// How something goes, and what is wrong unless all is well.
@@ -41,7 +51,7 @@ type Health = (Condition, Option<Trouble>);
 const WELL: Health = (Condition::Running, None);
 
 impl View<'_> {
-    fn agent(&self, agent: &Resource<AgentSpec>) -> AgentStatus {
+    pub(super) fn agent(&self, agent: &Resource<AgentSpec>) -> AgentStatus {
         let presence = self.presence(agent.id);
         let observed = presence.observed.as_ref().map(|(_, observed)| observed);
         let (condition, trouble) = self.agent_health(agent, &presence);
@@ -91,7 +101,7 @@ impl View<'_> {
         WELL
     }
 
-    fn source(&self, source: &Resource<SourceSpec>) -> SourceStatus {
+    pub(super) fn source(&self, source: &Resource<SourceSpec>) -> SourceStatus {
         let flow = self.snapshot.sources.get(&source.id).cloned().unwrap_or_default();
         let observed = self.observed(&source.spec.agent);
         let observed =
@@ -131,7 +141,7 @@ impl View<'_> {
         self.snapshot.logs.iter().map(status).collect()
     }
 
-    fn route(&self, route: &Resource<RouteSpec>) -> RouteStatus {
+    pub(super) fn route(&self, route: &Resource<RouteSpec>) -> RouteStatus {
         let flow = self.snapshot.routes.get(&route.id).cloned().unwrap_or_default();
         let sink = self.state.sinks.get(&route.spec.sink);
         let held = flow.held.as_ref().map(|hold| self.hold(hold));
@@ -173,7 +183,7 @@ impl View<'_> {
         }
     }
 
-    fn sink(&self, sink: &Resource<SinkSpec>) -> SinkStatus {
+    pub(super) fn sink(&self, sink: &Resource<SinkSpec>) -> SinkStatus {
         let observed = self.observed(&sink.spec.agent);
         let observed = observed.and_then(|observed| observed.sinks.iter().find(|seen| seen.id == sink.id));
         let said = observed.map(|seen| (seen.condition, seen.trouble.clone()));

@@ -94,7 +94,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::plane::SourceFlow;
+    use crate::service::plane::SourceFlow;
 
     fn at(records: u64) -> Snapshot {
         let flow = SourceFlow { records, bytes: records * 100, trouble: None };

@@ -1,0 +1,141 @@
+//! What admins can do, once: every interface is a thin shell over it, so that the same change leaves the same event
+//! whichever way it was asked for.
+//!
+//! A request comes with an [`Asker`], who was already let in. Each operation decides for itself whether the asker may do
+//! it there, reads the catalog's state and the data path through [`Plane`], and changes by commands of the catalog.
+//! Whatever it cannot do is a [`Refusal`].
+
+pub mod plane;
+mod rates;
+mod overview;
+mod refusal;
+mod asker;
+mod authenticate;
+mod resources;
+mod agents;
+mod sources;
+mod routes;
+mod streams;
+mod schemas;
+mod letters;
+mod tokens;
+mod events;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use towpath_access::Target;
+use towpath_catalog::{Catalog, State};
+use towpath_resource::api::FleetStatus;
+use towpath_resource::{AnyManifest, Object, Permission};
+
+pub use asker::Asker;
+pub use events::MOST_EVENTS;
+pub use letters::MOST_LETTERS;
+pub use plane::Plane;
+pub use refusal::Refusal;
+pub use resources::{Changed, Shown, parse};
+pub use streams::Reading;
+
+use crate::control::ca::CaFingerprint;
+use overview::View;
+use rates::{Rates, SAMPLE_EVERY};
+
+/// Streams that are followed at once; each costs a reader of the log.
+const MOST_TAILS: usize = 64;
+
+/// What the service is made of.
+pub struct ServiceConfig {
+    /// The catalog.
+    pub catalog: Arc<Catalog>,
+    /// The data path.
+    pub plane: Arc<dyn Plane>,
+    /// The CA that enrolment tokens pin.
+    pub ca: CaFingerprint,
+    /// Renders the metrics of this process, in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What admins can do. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    config: ServiceConfig,
+    rates: Mutex<Rates>,
+    tails: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Puts the service together and begins to measure how fast things flow, in a task that ends with the service.
+    pub fn new(config: ServiceConfig) -> Self {
+        let tails = Arc::new(Semaphore::new(MOST_TAILS));
+        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails });
+        let sampled = Arc::downgrade(&inner);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+            loop {
+                ticks.tick().await;
+                let Some(inner) = sampled.upgrade() else { return };
+                let snapshot = inner.config.plane.snapshot();
+                inner.rates.lock().sample(Instant::now(), &snapshot);
+            }
+        });
+        Self(inner)
+    }
+
+    /// The catalog's state.
+    pub fn catalog(&self) -> Arc<State> {
+        self.0.config.catalog.state()
+    }
+
+    /// Whether the data path takes and delivers frames; if not, why.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn ready(&self) -> Result<(), String> {
+        self.plane().ready()
+    }
+
+    /// The metrics of this process, in the text format of Prometheus.
+    pub fn process_metrics(&self) -> String {
+        (self.0.config.metrics)()
+    }
+
+    /// How the whole fleet goes, for the monitoring of this machine; others ask for [`Service::status`].
+    pub fn fleet(&self) -> FleetStatus {
+        self.view(&self.catalog(), |view| overview::fleet(view, |_| true))
+    }
+
+    /// How the fleet goes, as far as the asker may see it.
+    pub fn status(&self, asker: &Asker) -> FleetStatus {
+        let (state, read) = (self.catalog(), Permission::read(Object::Status));
+        let everything = asker.principal.may_everywhere(read);
+        let shows = |one: &AnyManifest| everything || asker.may(read, &Target::resource(&state, one));
+        self.view(&state, |view| overview::fleet(view, shows))
+    }
+
+    fn plane(&self) -> &Arc<dyn Plane> {
+        &self.0.config.plane
+    }
+
+    /// Looks at how everything goes now.
+    fn view<T>(&self, state: &State, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let snapshot = self.plane().snapshot();
+        let rates = self.0.rates.lock();
+        look(&View { state, snapshot: &snapshot, rates: &rates, at: Timestamp::now() })
+    }
+
+    /// Runs a command of the catalog, which blocks until its event is durable.
+    async fn command<T: Send + 'static, E: Into<Refusal> + Send + 'static>(
+        &self,
+        command: impl FnOnce(&Catalog) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let catalog = self.0.config.catalog.clone();
+        let done = tokio::task::spawn_blocking(move || command(&catalog)).await;
+        done.map_err(|_| Refusal::Stopping)?.map_err(Into::into)
+    }
+}
