@@ -15,6 +15,8 @@ pub mod check;
 pub mod cache;
 pub mod error;
 pub mod config;
+pub mod secret;
+pub mod server;
 pub mod os;
 pub mod registry;
 
@@ -23,6 +25,8 @@ pub use check::{Checking, Finding, Verdict};
 pub use error::{AdapterError, ErrorKind, Reaction};
 pub use mode::{Mode, OnConflict};
 pub use registry::{Adapter, MakeReader, Registry, SinkFactory, SourceFactory};
+pub use secret::Secret;
+pub use server::{ServerAddress, Tls, TlsMode};
 pub use sink::{Checkpoint, CommitReason, Delivery, Durability, Guarantee, Rejection, RouteKey, Sink};
 pub use source::{
     Emission, Output, Release, Releaser, Releases, Resume, Rows, Source, SourceContext, SourceDriver, Stopped,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder};
+use towpath_adapter_api::TlsMode;
 
 use crate::error::MysqlError;
-use crate::server::{Server, TlsMode};
+use crate::server::Server;
 use crate::tls;
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
@@ -35,9 +36,9 @@ pub(crate) async fn connect(server: &Server) -> Result<Conn, MysqlError> {
 /// The server cannot be reached or refuses the user, or TLS cannot be set up.
 pub(crate) async fn connect_with(server: &Server, options: OptsBuilder) -> Result<Conn, MysqlError> {
     let plain = options.clone().ssl_opts(None);
-    let mut connection = match server.tls.mode {
+    let mut connection = match server.0.tls.mode {
         TlsMode::Disable => open(plain).await?,
-        mode => match open(options.ssl_opts(tls::options(&server.tls)?)).await {
+        mode => match open(options.ssl_opts(tls::options(&server.0.tls)?)).await {
             Err(error) if mode == TlsMode::Prefer && is_without_tls(&error) => open(plain).await?,
             opened => opened?,
         },

@@ -22,7 +22,6 @@ mod source;
 mod error;
 
 pub use config::Config;
-pub use server::{Secret, Tls, TlsMode};
 pub use sink::MysqlSink;
 pub use source::{Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates};
 

@@ -9,9 +9,9 @@ use mysql_async::{ClientIdentity, SslOpts};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use towpath_adapter_api::Tls;
 
 use crate::error::MysqlError;
-use crate::server::Tls;
 
 /// What the driver needs for a protected connection.
 ///

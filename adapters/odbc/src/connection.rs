@@ -1,13 +1,11 @@
 //! What an admin says about a data source, and the thread that talks to it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::{AdapterError, ErrorKind, Secret};
 use towpath_adapter_query::{Dialect, End, PageOutput, QueryDatabase, Statement, Values};
 
 use crate::read;
@@ -42,29 +40,9 @@ enum Quotes {
     Backticks,
 }
 
-/// A text that is shown to nobody.
-#[derive(Clone, Debug)]
-struct Secret(SecretString);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(SecretString::from(String::deserialize(from)?)))
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "writeOnly": true })
-    }
-}
-
 /// A data source that is queried.
 pub struct OdbcQueries {
-    string: SecretString,
+    string: Secret,
     address: String,
     quotes: Quotes,
     timeout: Duration,
@@ -75,8 +53,8 @@ impl QueryDatabase for OdbcQueries {
     type Connection = Connection;
 
     fn new(connection: Connection, timeout: Duration) -> Result<Self, AdapterError> {
-        let Connection { string: Secret(string), name, quotes } = connection;
-        if !string.expose_secret().contains('=') {
+        let Connection { string, name, quotes } = connection;
+        if !string.expose().contains('=') {
             let message = "`string` is no connection string such as DSN=erp;Uid=reader";
             return Err(AdapterError::new(ErrorKind::Config, OF, message));
         }
@@ -99,7 +77,7 @@ impl QueryDatabase for OdbcQueries {
     async fn read(&self, statement: Statement, output: PageOutput) -> Result<End, AdapterError> {
         let (string, timeout, address) = (self.string.clone(), self.timeout, self.address.clone());
         // If nobody waits any more, the thread ends with its next page, or when the driver's timeout ends it.
-        let work = move || read::run(string.expose_secret(), timeout, &statement, &output);
+        let work = move || read::run(string.expose(), timeout, &statement, &output);
         let ended = tokio::task::spawn_blocking(work).await.map_err(|error| {
             let message = "the thread that spoke to the driver failed; this is a defect, please report it";
             AdapterError::new(ErrorKind::Unavailable, &*self.address, message).caused_by(error)

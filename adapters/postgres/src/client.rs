@@ -25,7 +25,7 @@ const SETTINGS: &str = "\
 pub(crate) async fn connect(server: &Server) -> Result<Client, PostgresError> {
     let mut connection = server.connection()?;
     connection.application_name("towpath").connect_timeout(CONNECTS_WITHIN).keepalives_idle(KEEPALIVE_IDLE);
-    let connected = connection.connect(tls::connector(&server.tls)?).await;
+    let connected = connection.connect(tls::connector(&server.0.tls)?).await;
     let (client, serve) = connected.map_err(PostgresError::server("connect"))?;
     let address = server.address();
     tokio::spawn(async move {

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use towpath_adapter_api::config::with_nearest_key;
 use towpath_adapter_api::mode::DELETED_AT_COLUMN;
-use towpath_adapter_api::{AdapterError, ErrorKind, Mode, OnConflict};
+use towpath_adapter_api::{AdapterError, ErrorKind, Mode, OnConflict, Secret, ServerAddress, Tls};
 use towpath_record::StreamName;
 
 use crate::position::CHECKPOINT_TABLE;
-use crate::server::{Secret, Server, Tls};
+use crate::server::Server;
 
 const OF: &str = "postgres sink configuration";
 
@@ -95,7 +95,7 @@ impl Config {
 
     /// The server that it names.
     pub(crate) fn server(&self) -> Server {
-        Server {
+        Server(ServerAddress {
             of: OF,
             url: self.url.clone(),
             host: self.host.clone(),
@@ -104,7 +104,7 @@ impl Config {
             user: self.user.clone(),
             password: self.password.clone(),
             tls: self.tls.clone(),
-        }
+        })
     }
 
     /// The database's name for messages: no user, no secret.
@@ -172,8 +172,10 @@ mod tests {
         let misplaced = json!({ "url": "postgres://u@h/d", "mode": "history", "deleted_at": "gone" });
         assert!(said(&misplaced).contains("`soft_delete`"));
         assert!(said(&json!({ "url": "postgres://u@h/d", "tls": { "mode": "always" } })).contains("prefer"));
-        assert!(said(&json!({ "url": "postgres://u@h/d", "tls": { "key": "/k" } })).contains("tls.cert"));
-        let unseen = json!({ "mode": "disable", "cert": "/c", "key": "/k" });
+        assert!(
+            said(&json!({ "url": "postgres://u@h/d", "tls": { "key": "/k" } })).contains("tls.certificate")
+        );
+        let unseen = json!({ "mode": "disable", "certificate": "/c", "key": "/k" });
         assert!(said(&json!({ "url": "postgres://u@h/d", "tls": unseen })).contains("require"));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum PostgresError {
     #[error("the authorities in {} cannot be used: {reason}; correct `tls.ca`", path.display())]
     Authority { path: PathBuf, reason: String },
     /// The certificate or the key that shall prove who connects cannot be used.
-    #[error("{} cannot be used: {reason}; correct `tls.cert` and `tls.key`", path.display())]
+    #[error("{} cannot be used: {reason}; correct `tls.certificate` and `tls.key`", path.display())]
     Certificate { path: PathBuf, reason: String },
     /// The configuration cannot work.
     #[error("{0}")]

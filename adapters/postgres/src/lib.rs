@@ -24,7 +24,6 @@ mod source;
 mod error;
 
 pub use config::Config;
-pub use server::{Secret, Tls, TlsMode};
 pub use sink::PostgresSink;
 pub use source::{NumericMode, OnSlotLag, SnapshotMode, SourceConfig};
 

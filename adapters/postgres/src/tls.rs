@@ -8,9 +8,9 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use towpath_adapter_api::{Tls, TlsMode};
 
 use crate::error::PostgresError;
-use crate::server::{Tls, TlsMode};
 
 /// The TLS side of the driver's connections.
 pub(crate) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, PostgresError> {
@@ -22,8 +22,8 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, PostgresError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(PostgresError::Tls)?.with_root_certificates(roots(tls)?);
-    match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => with_certificate(config, cert, key),
+    match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => with_certificate(config, certificate, key),
         _ => Ok(config.with_no_client_auth()),
     }
 }
@@ -31,14 +31,14 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, PostgresError> {
 /// Proves who connects by a certificate.
 fn with_certificate(
     config: ConfigBuilder<ClientConfig, WantsClientCert>,
-    cert: &Path,
+    certificate: &Path,
     key: &Path,
 ) -> Result<ClientConfig, PostgresError> {
     let unusable = |path: &Path, reason: String| PostgresError::Certificate { path: path.to_owned(), reason };
-    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| unusable(cert, error.to_string()))?;
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| unusable(certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(unusable(cert, "it holds no certificate".to_owned()));
+        return Err(unusable(certificate, "it holds no certificate".to_owned()));
     }
     // The error of a key that cannot be read names its form and never its content.
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error.to_string()))?;

@@ -12,14 +12,13 @@ use arrow_array::{
 use arrow_schema::DataType;
 use towpath_adapter_api::Rows;
 use towpath_record::dead_letter::DeadLetter;
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Column, ColumnType, Op, StreamSchema};
 
 use crate::config::Query;
 use crate::database::Shape;
 use crate::value::{Row, Value, encoded};
 
-/// The largest row that is handed over; a larger one would not fit into a frame.
-const MAX_ROW_BYTES: usize = 8 << 20;
 /// The longest key that is kept in positions and caches.
 const MAX_KEY_BYTES: usize = 4 << 10;
 

@@ -13,6 +13,10 @@ pub const MAX_PAYLOAD_RAW_BYTES: usize = 64 << 20;
 /// Most rows in one frame.
 pub const MAX_FRAME_ROWS: usize = 1 << 20;
 
+/// Largest row or record that a source reads, the bytes of its values taken together. A frame holds it, sealed and with
+/// its neighbours.
+pub const MAX_ROW_BYTES: usize = 8 << 20;
+
 /// Most columns of a stream, reserved ones included. PostgreSQL tables hold at most 1,600.
 pub const MAX_COLUMNS: usize = 1_600;
 

@@ -3,14 +3,12 @@
 use encoding_rs::Encoding;
 use globset::Glob;
 use towpath_adapter_api::{AdapterError, ErrorKind};
-use towpath_record::limits::MAX_FRAME_ROWS;
+use towpath_record::limits::{MAX_FRAME_ROWS, MAX_ROW_BYTES};
 use towpath_record::{ColumnType, StreamSchema};
 
 use super::format::{CsvFormat, DeclaredColumn, Format};
 use super::{BadRowLimit, CompressionChoice, DoneMarker, FileRule, FileSourceConfig, Mode, OnError};
 
-/// A record must fit into a frame together with its neighbours' overhead.
-const MAX_RECORD_BYTES: u64 = 8 << 20;
 /// The Arrow form of a batch is up to a few times its text and must stay below the largest payload.
 const MAX_BATCH_BYTES: u64 = 16 << 20;
 
@@ -64,7 +62,7 @@ impl FileSourceConfig {
         }
         globs("include", &rule.include)?;
         globs("exclude", &rule.exclude)?;
-        if !(1..=MAX_RECORD_BYTES).contains(&rule.max_record_bytes.0) {
+        if !(1..=MAX_ROW_BYTES as u64).contains(&rule.max_record_bytes.0) {
             return Err(format!("max_record_bytes: {} is not between 1B and 8MiB", rule.max_record_bytes));
         }
         if Encoding::for_label(rule.format.encoding().as_bytes()).is_none() {

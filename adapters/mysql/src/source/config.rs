@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_adapter_api::config::with_nearest_key;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::{AdapterError, ErrorKind, Secret, ServerAddress, Tls};
 use towpath_record::{ByteSize, ResourceName, StreamName, TimeSpan};
 
 use super::kind::Reading;
-use crate::server::{Secret, Server, Tls};
+use crate::server::Server;
 
 const OF: &str = "mysql source configuration";
 /// The server's own databases.
@@ -195,7 +195,7 @@ impl SourceConfig {
 
     /// The server that it names.
     pub(crate) fn server(&self) -> Server {
-        Server {
+        Server(ServerAddress {
             of: OF,
             url: self.url.clone(),
             host: self.host.clone(),
@@ -204,7 +204,7 @@ impl SourceConfig {
             user: self.user.clone(),
             password: self.password.clone(),
             tls: self.tls.clone(),
-        }
+        })
     }
 
     /// The number of a source of this name among the server's replicas.

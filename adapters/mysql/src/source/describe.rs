@@ -3,12 +3,13 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use towpath_adapter_api::ErrorKind;
+use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::charset::Charset;
 use super::config::SourceConfig;
 use super::kind::{Kind, words};
 use super::map::{Field, Full, TableMap, code};
-use super::table::{MAX_ROW_BYTES, Parts, Table, TableColumn};
+use super::table::{Parts, Table, TableColumn};
 use super::time::MomentKind;
 use crate::error::MysqlError;
 

@@ -11,12 +11,13 @@ use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt8Array};
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Op, StreamName};
 
 use super::cell::{Cell, Cells};
 use super::config::SourceConfig;
 use super::position::{Place, SourcePosition};
-use super::table::{MAX_ROW_BYTES, Misfit, Table};
+use super::table::{Misfit, Table};
 
 /// What a row takes beside its cells.
 const ROW_BYTES: usize = 16;

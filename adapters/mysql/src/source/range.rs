@@ -7,6 +7,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
 use towpath_adapter_api::ErrorKind;
 use towpath_record::Op;
+use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::cell::Cell;
 use super::config::{CopyReads, SourceConfig};
@@ -14,7 +15,7 @@ use super::copy::{Range, Ranged, without_order};
 use super::follow::Follower;
 use super::key;
 use super::position::Place;
-use super::table::{MAX_ROW_BYTES, Misfit, Table, quoted};
+use super::table::{Misfit, Table, quoted};
 use crate::client::{self, Flavor};
 use crate::error::MysqlError;
 

@@ -2,6 +2,7 @@
 
 use mysql_async::Value;
 use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Column, StreamName, StreamSchema};
 
 use super::bytes::{Reader, high_first};
@@ -13,9 +14,6 @@ use super::map::Field;
 use super::raw;
 use super::time::{Moment, span};
 use crate::error::MysqlError;
-
-/// The largest row that is handed over. A frame must hold it, sealed and with its neighbours.
-pub(crate) const MAX_ROW_BYTES: usize = 8 << 20;
 
 /// A table whose rows are emitted.
 #[derive(Debug)]

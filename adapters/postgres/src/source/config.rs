@@ -9,11 +9,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_adapter_api::config::with_nearest_key;
-use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_adapter_api::{AdapterError, ErrorKind, Secret, ServerAddress, Tls};
 use towpath_record::{ByteSize, ResourceName, StreamName, TimeSpan};
 
 use crate::position::CHECKPOINT_TABLE;
-use crate::server::{Secret, Server, Tls};
+use crate::server::Server;
 
 const OF: &str = "postgres source configuration";
 /// What PostgreSQL cuts names to, in bytes.
@@ -180,7 +180,7 @@ impl SourceConfig {
 
     /// The server that it names.
     pub(crate) fn server(&self) -> Server {
-        Server {
+        Server(ServerAddress {
             of: OF,
             url: self.url.clone(),
             host: self.host.clone(),
@@ -189,7 +189,7 @@ impl SourceConfig {
             user: self.user.clone(),
             password: self.password.clone(),
             tls: self.tls.clone(),
-        }
+        })
     }
 
     /// The same with the names of slot and publication that a source of this name has.

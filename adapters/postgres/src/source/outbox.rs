@@ -13,6 +13,7 @@ use arrow_schema::DataType;
 use bytes::Bytes;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Mark, Op, StreamName};
 
 use super::cell::{Cell, Cells};
@@ -21,8 +22,6 @@ use super::message::Value;
 use super::position::SourcePosition;
 use super::table::{Misfit, Table};
 
-/// The largest row that is handed over. A frame must hold it, sealed and with its neighbours.
-pub(crate) const MAX_ROW_BYTES: usize = 8 << 20;
 /// A longer key is not kept in a position.
 const MAX_KEY_BYTES: usize = 4 << 10;
 /// How many marks an emission carries; a frame holds 256.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
-use towpath_adapter_api::{Adapter, AdapterError};
+use towpath_adapter_api::{Adapter, AdapterError, Secret, ServerAddress, Tls};
 use towpath_adapter_query::{
     Dialect, End, Page, PageOutput, PageSize, Pager, QueryDatabase, Shape, Statement, Value, Values, factory,
 };
@@ -20,7 +20,7 @@ use super::config::NumericMode;
 use super::kind::Kind;
 use crate::client;
 use crate::error::PostgresError;
-use crate::server::{Secret, Server, Tls};
+use crate::server::Server;
 
 const OF: &str = "postgres-query source configuration";
 /// What the first fetch asks for; later ones as many as fill a page.
@@ -75,7 +75,7 @@ impl QueryDatabase for PostgresQueries {
 
     fn new(connection: Connection, timeout: Duration) -> Result<Self, AdapterError> {
         let Connection { url, host, port, database, user, password, tls, numeric } = connection;
-        let server = Server { of: OF, url, host, port, database, user, password, tls };
+        let server = Server(ServerAddress { of: OF, url, host, port, database, user, password, tls });
         server.check()?;
         Ok(Self { server, numeric, timeout })
     }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use towpath_adapter_api::table::MAX_BATCH_ROWS;
 use towpath_adapter_api::{AdapterError, BatchOutput, ErrorKind, Reading, TableReader, WhichRows};
+use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::catalog::{Catalog, KeyOrder};
 use super::cell::{Cell, Cells};
@@ -17,7 +18,6 @@ use super::config::{SourceConfig, Wanted};
 use super::copy::stopped;
 use super::kind::Kind;
 use super::message::{self, Tuple};
-use super::outbox::MAX_ROW_BYTES;
 use super::print;
 use super::wire::{Line, Purpose, Wire};
 use crate::error::PostgresError;

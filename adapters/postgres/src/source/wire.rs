@@ -235,7 +235,7 @@ async fn open(
     let offered = stream.read_u8().await.map_err(failed())? == b'S';
     match (offered, config.get_ssl_mode()) {
         (true, _) => {
-            let connector = TlsConnector::from(Arc::new(tls::client_config(&server.tls)?));
+            let connector = TlsConnector::from(Arc::new(tls::client_config(&server.0.tls)?));
             let name = ServerName::try_from(name.clone());
             let name = name.map_err(|error| failed()(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
             Ok(Box::new(connector.connect(name, stream).await.map_err(failed())?))

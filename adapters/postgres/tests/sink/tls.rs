@@ -45,9 +45,9 @@ async fn a_certificate_counts_only_if_a_named_authority_signed_it() {
     let (cert, secret) = (folder.path().join("client.pem"), folder.path().join("client.key"));
     std::fs::write(&cert, &certificate).unwrap();
     std::fs::write(&secret, key.serialize_pem()).unwrap();
-    let tls = json!({ "mode": "require", "ca": good, "cert": cert, "key": secret });
+    let tls = json!({ "mode": "require", "ca": good, "certificate": cert, "key": secret });
     open(&server, tls).await.unwrap();
-    let tls = json!({ "mode": "require", "ca": good, "cert": good, "key": secret });
+    let tls = json!({ "mode": "require", "ca": good, "certificate": good, "key": secret });
     let foreign = open(&server, tls).await.unwrap_err();
     assert!(foreign.message.contains("tls.key"), "{foreign}");
     let missing = open(&server, json!({ "ca": folder.path().join("absent.pem") })).await.unwrap_err();

@@ -41,7 +41,7 @@ fn certificate(folder: &Path, name: &str, of: &Authority) -> Result<Value> {
     let (cert_file, key_file) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
     std::fs::write(&cert_file, params.signed_by(&key, of)?.pem())?;
     std::fs::write(&key_file, key.serialize_pem())?;
-    Ok(json!({ "mode": "require", "ca": folder.join("ca.crt"), "cert": cert_file, "key": key_file }))
+    Ok(json!({ "mode": "require", "ca": folder.join("ca.crt"), "certificate": cert_file, "key": key_file }))
 }
 
 async fn refused(config: &Value) -> Result<AdapterError> {

@@ -11,9 +11,6 @@ use towpath_adapter_api::config::with_nearest_key;
 use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_record::{ByteSize, ResourceName, StreamName, TimeSpan};
 
-/// The largest row that is read; a larger one would not fit into a frame.
-pub(super) const MAX_ROW_BYTES: u64 = 8 << 20;
-
 const MOST_BATCH_BYTES: u64 = 4 << 20;
 
 /// A database whose tables are read.

@@ -11,11 +11,12 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 use towpath_adapter_api::{AdapterError, Rows};
 use towpath_record::dead_letter::DeadLetter;
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Op, ResourceName, StreamName};
 
 use crate::error::SqliteError;
 use crate::source::changes::{bytes_of, parameters_from};
-use crate::source::config::{Choice, MAX_ROW_BYTES, OnReplaced, SourceConfig};
+use crate::source::config::{Choice, OnReplaced, SourceConfig};
 use crate::source::database::{Access, Database, data_version};
 use crate::source::emit::{Emitter, Setback, Step, now_us};
 use crate::source::position::{PolledPosition, PolledTable, SourcePosition, Value};
@@ -296,7 +297,8 @@ impl PolledTable {
 fn hash_of(row: &Row<'_>, first: usize, count: usize) -> rusqlite::Result<[u8; TIE_BYTES]> {
     let mut hasher = blake3::Hasher::new();
     // A row that is too large to be read is known by its key and size.
-    let is_too_large = u64::try_from(row.get::<_, i64>(first - 1)?).unwrap_or_default() > MAX_ROW_BYTES;
+    let is_too_large =
+        u64::try_from(row.get::<_, i64>(first - 1)?).unwrap_or_default() > MAX_ROW_BYTES as u64;
     let columns = if is_too_large { 0..first } else { first..first + count };
     for column in columns {
         let text = literal(row.get_ref(column)?);

@@ -12,10 +12,9 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use towpath_adapter_api::Rows;
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::limits::MAX_DEAD_LETTER_RAW_BYTES;
+use towpath_record::limits::{MAX_DEAD_LETTER_RAW_BYTES, MAX_ROW_BYTES};
 use towpath_record::{Column, ColumnType, Op, StreamSchema};
 
-use crate::source::config::MAX_ROW_BYTES;
 use crate::source::table::{ColumnDef, TableDef, UnfitTable};
 use crate::source::value::{Cell, cell, literal};
 
@@ -80,7 +79,7 @@ impl<'r> Found<'r, '_> {
     }
 
     fn is_too_large(&self) -> bool {
-        self.bytes > MAX_ROW_BYTES
+        self.bytes > MAX_ROW_BYTES as u64
     }
 
     /// The dead letter that stands for the row. `resource` names the table.

@@ -4,10 +4,10 @@ use std::io;
 
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncRead;
+use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::frames::{Frames, is_strange};
 use crate::error::{PostgresError, Refusal};
-use crate::source::outbox::MAX_ROW_BYTES;
 
 const DOING: &str = "read changes";
 /// The longest message that is kept whole: an old and a new row, each in hexadecimal, and their names. Only larger rows

@@ -3,12 +3,12 @@
 //! Rows come over a connection of our own and not by the driver, which takes a row into memory whatever its length.
 
 use bytes::Bytes;
+use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::Wire;
 use super::frames::is_strange;
 use crate::error::{PostgresError, Refusal};
 use crate::source::message::{Tuple, Value};
-use crate::source::outbox::MAX_ROW_BYTES;
 
 const DOING: &str = "copy rows";
 /// The longest line that is kept whole: a row in hexadecimal, or with each byte behind a backslash. Only larger rows than
