@@ -17,9 +17,16 @@ use crate::control::status::Board;
 /// Environment variable with the log filter, in the syntax of `tracing_subscriber::EnvFilter`.
 pub const LOG_ENV: &str = "TOWPATH_LOG";
 
+/// What is logged unless the environment says otherwise.
+const DEFAULT_LOG: &str = "info";
+/// What is not logged unless the environment names it: the scheduler tells of each time that is waited for.
+const QUIET: &str = "tokio_cron_scheduler=warn";
+
 /// Sends logs to standard error: readable at a terminal, JSON elsewhere if `json` is set.
 pub fn init_logging(json: bool) {
-    let filter = EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var(LOG_ENV).unwrap_or_else(|_| DEFAULT_LOG.to_owned());
+    let filter = EnvFilter::try_new(format!("{QUIET},{wanted}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},{DEFAULT_LOG}")));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         logs.json().init();

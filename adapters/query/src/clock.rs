@@ -1,9 +1,13 @@
 //! The clock that schedules go by.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use towpath_adapter_api::{AdapterError, ErrorKind};
+
+use crate::scheduler::{Scheduler, SchedulerError};
 
 /// A clock that can be read and waited for.
 #[async_trait]
@@ -12,17 +16,31 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// Returns when it is `time` or later.
-    async fn wait_until(&self, time: Timestamp);
+    ///
+    /// # Errors
+    /// One cannot wait.
+    async fn wait_until(&self, time: Timestamp) -> Result<(), AdapterError>;
 }
 
-/// The clock of the machine.
+/// The clock of the machine, and the scheduler of the process that wakes who waits for it.
 ///
-/// Timers of the runtime count the time that the machine runs, not what its clock shows: they miss a sleep of the
-/// machine and a clock that is set. So a long wait looks at the clock from time to time.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct SystemClock;
+/// The scheduler counts in whole seconds, so it wakes a little before the time; the rest is slept to the instant.
+pub struct SystemClock(Arc<Scheduler>);
 
-const LOOKS_EVERY: Duration = Duration::from_secs(10);
+/// How much before the time the scheduler is to wake. It rounds down, and looks twice a second.
+const AHEAD: Duration = Duration::from_secs(1);
+/// What is not worth a job: timers of the runtime do not see a clock that is set, and here they need not.
+const SHORT: Duration = Duration::from_secs(3);
+
+impl SystemClock {
+    /// The clock, with the scheduler running.
+    ///
+    /// # Errors
+    /// The scheduler cannot be started.
+    pub async fn start() -> Result<Self, AdapterError> {
+        Ok(Self(Scheduler::of_the_process().await.map_err(failed)?))
+    }
+}
 
 #[async_trait]
 impl Clock for SystemClock {
@@ -30,14 +48,41 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    async fn wait_until(&self, time: Timestamp) {
+    async fn wait_until(&self, time: Timestamp) -> Result<(), AdapterError> {
         loop {
-            let left = time.duration_since(self.now());
-            let Ok(left) = Duration::try_from(left) else { return };
-            if left.is_zero() {
-                return;
+            match Duration::try_from(time.duration_since(self.now())) {
+                Err(_) | Ok(Duration::ZERO) => return Ok(()),
+                Ok(left) if left <= SHORT => tokio::time::sleep(left).await,
+                Ok(left) => self.0.wait(left - AHEAD).await.map_err(failed)?,
             }
-            tokio::time::sleep(left.min(LOOKS_EVERY)).await;
+        }
+    }
+}
+
+fn failed(error: SchedulerError) -> AdapterError {
+    AdapterError::new(ErrorKind::Unavailable, "schedule", error.to_string()).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_ends_at_its_time_and_not_before() {
+        let clock = SystemClock::start().await.unwrap();
+        for span in [
+            SignedDuration::from_secs(-5),
+            SignedDuration::from_millis(30),
+            SignedDuration::from_millis(5300),
+        ] {
+            let time = clock.now() + span;
+            let begun = std::time::Instant::now();
+            clock.wait_until(time).await.unwrap();
+            assert!(clock.now() >= time, "{span}: it is woken too early");
+            let late = begun.elapsed().saturating_sub(span.unsigned_abs().min(begun.elapsed()));
+            assert!(span.is_negative() || late < Duration::from_secs(2), "{span}: it is woken {late:?} late");
         }
     }
 }

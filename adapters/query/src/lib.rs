@@ -7,6 +7,7 @@
 
 mod config;
 mod schedule;
+mod scheduler;
 mod clock;
 mod database;
 mod statement;

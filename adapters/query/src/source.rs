@@ -28,7 +28,8 @@ pub fn factory<D: QueryDatabase>() -> SourceFactory {
 pub struct QuerySource<D: QueryDatabase> {
     database: Arc<D>,
     config: QueryConfig<D::Connection>,
-    clock: Arc<dyn Clock>,
+    /// Another clock than that of the machine.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl<D: QueryDatabase> QuerySource<D> {
@@ -39,13 +40,13 @@ impl<D: QueryDatabase> QuerySource<D> {
     pub fn new(config: &Value) -> Result<Self, AdapterError> {
         let config = QueryConfig::<D::Connection>::read(config)?;
         let database = Arc::new(D::new(config.connection.clone(), config.timeout.0)?);
-        Ok(Self { database, config, clock: Arc::new(SystemClock) })
+        Ok(Self { database, config, clock: None })
     }
 
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, ..self }
+        Self { clock: Some(clock), ..self }
     }
 }
 
@@ -57,8 +58,12 @@ impl<D: QueryDatabase> Source for QuerySource<D> {
         let all_known: Vec<Known> = self.config.queries.iter().map(known).collect();
         let queries = self.config.queries.clone();
         let places = position::read(&resume.position, &queries)?;
+        let clock = match self.clock {
+            Some(clock) => clock,
+            None => Arc::new(SystemClock::start().await?),
+        };
         let worker =
-            Worker::new(self.database, self.config, self.clock, &name, output, places, all_known.clone())?;
+            Worker::new(self.database, self.config, clock, &name, output, places, all_known.clone())?;
         tokio::select! {
             () = stop.cancelled() => Err(Stopped.into()),
             ended = worker.run() => ended,

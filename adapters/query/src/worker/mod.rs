@@ -81,7 +81,7 @@ impl<D: QueryDatabase> Worker<D> {
             };
             let now = self.clock.now();
             if now < due {
-                self.clock.wait_until(due).await;
+                self.clock.wait_until(due).await?;
                 continue;
             }
             self.run_job(number, now).await?;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use towpath_adapter_api::AdapterError;
 use towpath_adapter_query::Clock;
 
 /// A clock that stands still until it is set.
@@ -24,7 +25,8 @@ impl Clock for SetClock {
         *self.0.borrow()
     }
 
-    async fn wait_until(&self, time: Timestamp) {
+    async fn wait_until(&self, time: Timestamp) -> Result<(), AdapterError> {
         self.0.subscribe().wait_for(|now| *now >= time).await.unwrap();
+        Ok(())
     }
 }

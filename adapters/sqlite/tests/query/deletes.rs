@@ -78,7 +78,7 @@ async fn keys_are_compared_on_a_schedule_and_by_a_query_of_their_own() {
     merge(&mut settings, json!({ "schedule": { "every": "1m" } }));
     let mut agent = Agent::new(ORDERS, settings);
     let clock = Arc::new(SetClock::at("2026-01-01T00:00:30Z"));
-    agent.clock = clock.clone();
+    agent.clock = Some(clock.clone());
     let mut run = agent.start();
     agent.receive_all(&mut run).await;
     agent.sql("DELETE FROM orders WHERE id = 1;");

@@ -16,7 +16,7 @@ use towpath_adapter_api::{
     AdapterError, Emission, ErrorKind, MemoryCache, Resume, Rows, Source, SourceContext, SourceDriver,
 };
 use towpath_adapter_conformance::cell;
-use towpath_adapter_query::{Clock, QuerySource, SystemClock};
+use towpath_adapter_query::{Clock, QuerySource};
 use towpath_adapter_sqlite::SqliteQueries;
 use towpath_record::dead_letter::DeadLetter;
 use towpath_record::{Op, Position, ResourceName};
@@ -30,7 +30,8 @@ const QUIET: Duration = Duration::from_millis(600);
 pub(crate) struct Agent {
     folder: TempDir,
     config: Value,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Another clock than that of the machine.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) cache: Arc<MemoryCache>,
     /// What became durable, in order.
     pub(crate) durable: Vec<Emission>,
@@ -58,8 +59,7 @@ impl Agent {
         let folder = tempfile::tempdir().unwrap();
         let mut config = json!({ "connection": { "path": folder.path().join("erp.db") } });
         merge(&mut config, settings);
-        let (clock, cache) = (Arc::new(SystemClock), Arc::default());
-        let agent = Self { folder, config, clock, cache, durable: Vec::new() };
+        let agent = Self { folder, config, clock: None, cache: Arc::default(), durable: Vec::new() };
         agent.sql(sql);
         agent
     }

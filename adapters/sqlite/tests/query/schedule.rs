@@ -16,7 +16,7 @@ fn nightly(agent_settings: serde_json::Value) -> (Agent, Arc<SetClock>) {
     merge(&mut settings, agent_settings);
     let mut agent = Agent::new(ORDERS, settings);
     let clock = Arc::new(SetClock::at("2026-03-27T12:00:00Z"));
-    agent.clock = clock.clone();
+    agent.clock = Some(clock.clone());
     (agent, clock)
 }
 
