@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::Registry;
+use towpath_adapter_api::{Precedence, Registry};
 use towpath_record::SchemaHash;
 use towpath_resource::desired::Desired;
 use towpath_resource::observed::ObservedSpool;
@@ -85,7 +85,16 @@ pub async fn run(registry: Registry, options: Options, stop: CancellationToken) 
         });
     }
     let spool = Arc::new(spool);
-    let tools = LaneTools { link: link.clone(), registry, spool: spool.clone(), schemas, ledger, board };
+    let (link_of_lanes, spool_of_lanes, precedence) = (link.clone(), spool.clone(), Precedence::default());
+    let tools = LaneTools {
+        link: link_of_lanes,
+        registry,
+        spool: spool_of_lanes,
+        schemas,
+        ledger,
+        board,
+        precedence,
+    };
     let mut agent = Agent {
         reconciler: Reconciler::new(tools.clone()),
         renewal: Renewal::new(store, credentials),

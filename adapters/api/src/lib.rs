@@ -6,6 +6,7 @@
 //! `adapters/conformance` tests it for every adapter in the [`Registry`].
 
 pub mod source;
+pub mod precedence;
 pub mod sink;
 pub mod mode;
 pub mod merge;
@@ -24,6 +25,7 @@ pub use cache::{Cache, CacheError, MemoryCache};
 pub use check::{Checking, Finding, Verdict};
 pub use error::{AdapterError, ErrorKind, Reaction};
 pub use mode::{Mode, OnConflict};
+pub use precedence::{Claim, Precedence, Preferred, Turn};
 pub use registry::{Adapter, MakeReader, Registry, SinkFactory, SourceFactory};
 pub use secret::Secret;
 pub use server::{ServerAddress, Tls, TlsMode};

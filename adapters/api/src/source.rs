@@ -11,6 +11,7 @@ use towpath_record::{Mark, Position, ResourceName, StreamName, StreamSchema};
 
 use crate::cache::Cache;
 use crate::error::AdapterError;
+use crate::precedence::Turn;
 
 /// A system that is read.
 ///
@@ -46,6 +47,8 @@ pub struct SourceContext {
     pub releases: Releases,
     /// A small store beside the agent for what can be found again: fingerprints, inferred types.
     pub cache: Arc<dyn Cache>,
+    /// Its place among the sources of the agent: one in need can ask the others to wait.
+    pub turn: Turn,
     /// Cancelled when the source shall stop.
     pub stop: CancellationToken,
 }

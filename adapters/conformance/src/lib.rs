@@ -19,5 +19,5 @@ pub mod servers;
 pub use cell::{Cell, Row};
 pub use registry::registry_suite;
 pub use sink::{SinkSubject, SinkTarget, sink_suite};
-pub use source::{SourceSubject, SourceSystem, source_suite};
+pub use source::{SourceRun, SourceStart, SourceSubject, SourceSystem, shown, source_suite};
 pub use waiver::Waiver;

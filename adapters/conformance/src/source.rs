@@ -1,5 +1,6 @@
 //! The laws of sources.
 
+mod run;
 mod drive;
 
 use std::time::Duration;
@@ -12,6 +13,8 @@ use towpath_record::Position;
 
 use crate::waiver::{Waiver, check_names, judge};
 use drive::{Agent, Seen};
+
+pub use run::{SourceRun, SourceStart, shown};
 
 /// A kind of system, of which the suite asks for one after another, all with the same content.
 #[async_trait]

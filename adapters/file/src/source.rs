@@ -40,7 +40,7 @@ struct FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn run(self: Box<Self>, context: SourceContext) -> Result<(), AdapterError> {
-        let SourceContext { name, resume, output, releases, cache, stop } = context;
+        let SourceContext { name, resume, output, releases, cache, stop, .. } = context;
         tracing::debug!(source = %name, folder = %self.config.path.display(), "the file source starts");
         let mut position = SourcePosition::read(&resume.position)?;
         let completed = std::mem::take(&mut position.completed);

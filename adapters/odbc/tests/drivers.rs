@@ -3,21 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
 
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, ErrorKind, MemoryCache, Registry, Resume, Rows, SourceContext, SourceDriver,
-};
+use towpath_adapter_api::{AdapterError, Emission, Registry, Rows};
 use towpath_adapter_conformance::servers::PostgresServer;
-use towpath_adapter_conformance::{SourceSubject, SourceSystem, cell, registry_suite, source_suite};
+use towpath_adapter_conformance::{
+    SourceStart, SourceSubject, SourceSystem, cell, registry_suite, source_suite,
+};
 use towpath_adapter_odbc::adapter;
-use towpath_record::{Position, ResourceName};
+use towpath_record::Position;
 
 const QUIET: Duration = Duration::from_millis(1_200);
 
@@ -37,28 +35,12 @@ fn config(string: &str, query: Value) -> Value {
     json!({ "connection": { "string": string }, "schedule": { "every": "50ms" }, "queries": [query] })
 }
 
-async fn read(config: &Value, position: Position) -> Result<Vec<Emission>, AdapterError> {
-    let source = (adapter().source.unwrap().build)(config)?;
-    let (output, releases, mut driver) = SourceDriver::channels(1);
-    let stop = CancellationToken::new();
-    let context = SourceContext {
-        name: ResourceName::new("erp").unwrap(),
-        resume: Resume { position, rebuild: None },
-        output,
-        releases,
-        cache: Arc::new(MemoryCache::default()),
-        stop: stop.clone(),
-    };
-    let task = tokio::spawn(source.run(context));
-    let mut seen = Vec::new();
-    while let Ok(Some(emission)) = tokio::time::timeout(QUIET, driver.emissions.recv()).await {
-        seen.push(emission);
-    }
-    stop.cancel();
-    match task.await.unwrap() {
-        Err(error) if error.kind != ErrorKind::Stopped => Err(error),
-        _ => Ok(seen),
-    }
+async fn read(config: &Value, position: &Position) -> Result<Vec<Emission>> {
+    SourceStart::default().at(position).run((adapter().source.unwrap().build)(config)?).read(QUIET).await
+}
+
+async fn failure(config: &Value) -> AdapterError {
+    read(config, &Position::default()).await.unwrap_err().downcast().unwrap()
 }
 
 fn rows(emissions: &[Emission]) -> Vec<Vec<Option<String>>> {
@@ -140,7 +122,7 @@ async fn types_and_marks_go_through_the_driver_of_postgres_exactly() -> Result<(
     );
     let query = json!({ "stream": "orders", "sql": "SELECT * FROM orders", "mark": "at", "key": ["id"] });
     let config = config(&string, query);
-    let first = read(&config, Position::default()).await?;
+    let first = read(&config, &Position::default()).await?;
     let seen = rows(&first);
     assert_eq!(seen.len(), 2);
     let cells: Vec<_> = seen[0].iter().map(|cell| cell.clone().unwrap_or_default()).collect();
@@ -154,7 +136,7 @@ async fn types_and_marks_go_through_the_driver_of_postgres_exactly() -> Result<(
     )?;
     let position = first.last().unwrap().position.clone();
     let ids: Vec<_> =
-        rows(&read(&config, position).await?).into_iter().map(|row| row[0].clone().unwrap()).collect();
+        rows(&read(&config, &position).await?).into_iter().map(|row| row[0].clone().unwrap()).collect();
     assert_eq!(ids, ["3", "4"], "rows before the mark are not read");
     Ok(())
 }
@@ -163,12 +145,12 @@ async fn types_and_marks_go_through_the_driver_of_postgres_exactly() -> Result<(
 async fn a_failure_names_its_cause_and_no_secret() {
     let query = json!({ "stream": "s", "sql": "SELECT 1 AS a", "mark": "a" });
     let missing = config("Driver=NoSuchDriver;Pwd=s3cret", query.clone());
-    let error = read(&missing, Position::default()).await.unwrap_err();
+    let error = failure(&missing).await;
     assert!(error.to_string().contains("NoSuchDriver"), "{error}");
     assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     let folder = tempfile::tempdir().unwrap();
     let string = sqlite(&folder, "CREATE TABLE t (a INTEGER);").unwrap();
     let query = json!({ "stream": "s", "sql": "SELECT a FROM nothing", "mark": "a" });
-    let error = read(&config(&string, query), Position::default()).await.unwrap_err();
+    let error = failure(&config(&string, query)).await;
     assert!(error.to_string().contains("nothing"), "{error}");
 }

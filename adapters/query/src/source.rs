@@ -53,7 +53,7 @@ impl<D: QueryDatabase> QuerySource<D> {
 #[async_trait]
 impl<D: QueryDatabase> Source for QuerySource<D> {
     async fn run(self: Box<Self>, context: SourceContext) -> Result<(), AdapterError> {
-        let SourceContext { name, resume, output, releases, cache, stop } = context;
+        let SourceContext { name, resume, output, releases, cache, stop, .. } = context;
         let known = |query: &Query| Known::new(cache.clone(), position::number_of(query));
         let all_known: Vec<Known> = self.config.queries.iter().map(known).collect();
         let queries = self.config.queries.clone();

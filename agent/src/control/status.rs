@@ -20,6 +20,8 @@ struct State {
     linked: bool,
     observed: Observed,
     names: BTreeMap<SourceId, ResourceName>,
+    /// The sources that wait for one that goes first.
+    paused: BTreeMap<SourceId, Trouble>,
     sink_names: BTreeMap<SinkId, ResourceName>,
 }
 
@@ -33,7 +35,13 @@ impl Board {
             adapters,
             ..Observed::default()
         };
-        let state = State { linked: false, observed, names: BTreeMap::new(), sink_names: BTreeMap::new() };
+        let state = State {
+            linked: false,
+            observed,
+            names: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            sink_names: BTreeMap::new(),
+        };
         Self(Mutex::new(state))
     }
 
@@ -73,10 +81,32 @@ impl Board {
     }
 
     pub(crate) fn source_condition(&self, id: SourceId, condition: Condition, trouble: Option<Trouble>) {
-        self.source(id, |source| {
-            source.condition = condition;
-            source.trouble = trouble;
-        });
+        let mut state = self.0.lock();
+        // Whatever else it could do, it waits.
+        let paused = state.paused.get(&id).filter(|_| condition == Condition::Running).cloned();
+        let source = find_or_add(&mut state.observed.sources, |s| s.id == id, || blank_source(id));
+        (source.condition, source.trouble) = match paused {
+            Some(paused) => (Condition::Waiting, Some(paused)),
+            None => (condition, trouble),
+        };
+    }
+
+    /// Says that a source waits for one that goes first, or does so no longer.
+    pub(crate) fn paused(&self, id: SourceId, by: Option<Trouble>) {
+        let mut state = self.0.lock();
+        let was = match by {
+            // It has waited since then.
+            Some(by) if state.paused.get(&id).is_some_and(|was| was.message == by.message) => return,
+            Some(by) => state.paused.insert(id, by),
+            None => state.paused.remove(&id),
+        };
+        let source = find_or_add(&mut state.observed.sources, |s| s.id == id, || blank_source(id));
+        // Another trouble is told until it is over.
+        let shows_it = was.is_some() && source.trouble == was;
+        if source.condition == Condition::Running || shows_it {
+            drop(state);
+            self.source_condition(id, Condition::Running, None);
+        }
     }
 
     pub(crate) fn captured(&self, id: SourceId, records: u64, dead_letters: u64, bytes: u64) {
@@ -155,6 +185,8 @@ impl Board {
             gauge!("towpath_source_lag_records", &label).set(source.backlog.records as f64);
             gauge!("towpath_source_lag_bytes", &label).set(source.backlog.bytes as f64);
             gauge!("towpath_source_lag_seconds", &label).set(seconds_since(source.backlog.oldest_at));
+            let is_paused = state.paused.contains_key(&source.id);
+            gauge!("towpath_source_paused", &label).set(f64::from(u8::from(is_paused)));
             gauge!("towpath_source_up", &label).set(up(source.condition));
         }
         for sink in &state.observed.sinks {

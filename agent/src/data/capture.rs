@@ -1,5 +1,6 @@
 //! Capture: batches what a source emits, per stream, and seals it into frames of the lane's chain.
 
+mod pause;
 mod batcher;
 mod chain;
 mod weave;
@@ -21,6 +22,7 @@ use crate::control::status::waiting;
 
 pub(crate) use batcher::{Batcher, Limits, Parcel};
 pub(crate) use chain::Chain;
+pub(crate) use pause::Pause;
 pub(crate) use weave::{ResendOrder, Resent, Weaving};
 
 /// Emissions into frames, frames into the spool.
@@ -38,6 +40,7 @@ pub(crate) struct Capture<'a, F> {
     pub(crate) in_transaction: bool,
     pub(crate) weaving: Option<Weaving>,
     pub(crate) on_first: Option<F>,
+    pub(crate) pause: Pause<'a>,
 }
 
 impl<F: FnOnce()> Capture<'_, F> {
@@ -50,16 +53,19 @@ impl<F: FnOnce()> Capture<'_, F> {
         loop {
             let deadline = self.batcher.deadline();
             let idle = self.weaving.is_none();
+            // What the source has read waits where it is, and the source behind it.
+            let takes = !self.pause.has_to_wait();
             tokio::select! {
-                emission = emissions.recv() => match emission {
+                emission = emissions.recv(), if takes => match emission {
                     Some(emission) => self.take(emission).await?,
                     None => return self.flush().await,
                 },
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
                     self.flush().await?;
                 }
-                Some(order) = orders.recv(), if idle => self.weaving = Some(Weaving::begin(order)),
+                Some(order) = orders.recv(), if idle && takes => self.weaving = Some(Weaving::begin(order)),
                 () = read(&mut self.weaving), if !idle => {}
+                () = self.pause.changed() => {}
             }
             self.weave().await?;
         }

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use towpath_adapter_api::{AdapterError, ErrorKind, Reaction, Registry, Resume, SourceContext, SourceDriver};
+use towpath_adapter_api::{
+    AdapterError, ErrorKind, Precedence, Reaction, Registry, Resume, SourceContext, SourceDriver,
+};
 use towpath_record::{LaneId, SealError};
 use towpath_resource::ReleaseWhen;
 use towpath_resource::desired::DesiredSource;
@@ -24,7 +26,7 @@ use towpath_resource::observed::Condition;
 use towpath_session::{Backoff, BackoffConfig, LaneGrant};
 use towpath_spool::{LaneQueue, Spool, SpoolError};
 
-use super::capture::{Batcher, Capture, Chain, Limits, ResendOrder};
+use super::capture::{Batcher, Capture, Chain, Limits, Pause, ResendOrder};
 use super::schemas::{SchemaStore, SchemaStoreError};
 use super::settle::{Settle, Unsettled};
 use crate::control::ledger::{Ledger, LedgerError};
@@ -44,6 +46,7 @@ pub(crate) struct LaneTools {
     pub schemas: SchemaStore,
     pub ledger: Ledger,
     pub board: Arc<Board>,
+    pub precedence: Precedence,
 }
 
 /// Why a lane's run ended.
@@ -155,6 +158,7 @@ async fn attempt(
     let (output, releases, driver) = SourceDriver::channels(EMISSIONS);
     let cache = tools.ledger.cache(source.id)?;
     let position = start.resume.position.clone();
+    let turn = tools.precedence.turn(source.name.clone());
     let rebuilding = start.resume.rebuild.is_some();
     let context = SourceContext {
         name: source.name.clone(),
@@ -162,6 +166,7 @@ async fn attempt(
         output,
         releases,
         cache: cache.clone(),
+        turn: turn.clone(),
         stop: stop.child_token(),
     };
     let source_stop = context.stop.clone();
@@ -186,6 +191,7 @@ async fn attempt(
         in_transaction: false,
         weaving: None,
         on_first: rebuilding.then_some(move || cache.set_built()),
+        pause: Pause::new(&tools.board, source.id, turn),
     };
     let settle = Settle { tools, source, lane: &lane, queue: &queue, unsettled: &unsettled, releaser };
     tokio::select! {

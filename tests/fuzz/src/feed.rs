@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{MemoryCache, Resume, Rows, SourceContext, SourceDriver};
+use towpath_adapter_api::{MemoryCache, Precedence, Resume, Rows, SourceContext, SourceDriver};
 use towpath_record::ResourceName;
 
 /// What came out of a file.
@@ -45,6 +45,7 @@ pub fn read(bytes: &[u8], format: &Value, batch_rows: usize) -> Outcome {
             output,
             releases,
             cache: Arc::new(MemoryCache::default()),
+            turn: Precedence::default().turn(ResourceName::new("fuzz").expect("a valid name")),
             stop: stop.clone(),
         };
         let run = tokio::spawn(source.run(context));

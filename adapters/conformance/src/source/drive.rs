@@ -4,22 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use serde_json::Value;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, ErrorKind, MemoryCache, Resume, Rows, SourceContext, SourceDriver, SourceFactory,
-};
-use towpath_record::{Mark, Position, ResourceName};
+use towpath_adapter_api::{Emission, MemoryCache, Resume, Rows, SourceFactory};
+use towpath_record::{Mark, Position};
 
+use super::run::{SourceRun, SourceStart};
 use crate::cell;
 use crate::source::SourceSystem;
-
-/// How long a source may take to return once it was stopped, or to act on a release.
-const SOON: Duration = Duration::from_secs(20);
-/// Emissions that wait between source and agent, as few as there can be: the source must wait, not drop.
-const DEPTH: usize = 1;
 
 /// An emission, with its rows as text.
 pub(crate) struct Seen {
@@ -37,13 +29,6 @@ pub(crate) struct Agent {
     cache: Arc<MemoryCache>,
 }
 
-/// One run of the source.
-struct Run {
-    driver: SourceDriver,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), AdapterError>>,
-}
-
 impl Agent {
     pub(crate) fn new(factory: SourceFactory, system: &dyn SourceSystem) -> Self {
         Self { factory, config: system.config(), quiet_after: system.quiet_after(), cache: Arc::default() }
@@ -54,59 +39,27 @@ impl Agent {
         let mut run = self.start(resume)?;
         let mut seen = Vec::new();
         while seen.len() < emissions {
-            match tokio::time::timeout(self.quiet_after, run.driver.emissions.recv()).await {
-                Ok(Some(emission)) => seen.push(Seen::of(emission)?),
-                Ok(None) => return Err(run.failure().await),
-                Err(_) => break,
+            match run.next(self.quiet_after).await? {
+                Some(emission) => seen.push(Seen::of(emission)?),
+                None => break,
             }
         }
-        run.end().await?;
+        run.stop().await?;
         Ok(seen)
     }
 
     /// Runs the source from a position and releases up to it.
     pub(crate) async fn release(&self, position: &Position, marks: &[Mark]) -> anyhow::Result<()> {
         let run = self.start(Resume { position: position.clone(), rebuild: None })?;
-        let released = run.driver.releaser();
-        let released = released.release(position.clone(), marks.to_vec());
-        tokio::time::timeout(SOON, released).await.context("the release was not acted on")??;
-        run.end().await
+        run.release(position, marks).await?;
+        run.stop().await
     }
 
-    fn start(&self, resume: Resume) -> anyhow::Result<Run> {
+    fn start(&self, resume: Resume) -> anyhow::Result<SourceRun> {
         let source = (self.factory.build)(&self.config)?;
-        let (output, releases, driver) = SourceDriver::channels(DEPTH);
-        let stop = CancellationToken::new();
-        let context = SourceContext {
-            name: ResourceName::new("suite")?,
-            resume,
-            output,
-            releases,
-            cache: self.cache.clone(),
-            stop: stop.clone(),
-        };
-        Ok(Run { driver, stop, task: tokio::spawn(source.run(context)) })
-    }
-}
-
-impl Run {
-    /// Stops the source and checks that it returns.
-    async fn end(self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        drop(self.driver);
-        let ended = tokio::time::timeout(SOON, self.task).await.context("the source did not stop")??;
-        match ended {
-            Err(error) if error.kind != ErrorKind::Stopped => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn failure(self) -> anyhow::Error {
-        match self.task.await {
-            Ok(Ok(())) => anyhow::anyhow!("the source ended without being stopped"),
-            Ok(Err(error)) => error.into(),
-            Err(panic) => panic.into(),
-        }
+        let start =
+            SourceStart { name: "suite", resume, cache: self.cache.clone(), ..SourceStart::default() };
+        Ok(start.run(source))
     }
 }
 

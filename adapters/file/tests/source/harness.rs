@@ -9,12 +9,11 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver};
+use towpath_adapter_api::{Emission, MemoryCache, Resume, Rows};
+use towpath_adapter_conformance::{SourceRun, SourceStart};
 use towpath_adapter_file::adapter;
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::{Mark, Position, ResourceName};
+use towpath_record::{Mark, Position};
 
 /// Longer than anything here takes, so that what is waited for in vain fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,13 +31,6 @@ pub(crate) struct Agent {
     pub(crate) released: usize,
     /// Whether the cache was lost and the marks must be told.
     pub(crate) rebuild: bool,
-}
-
-/// A run of the source.
-pub(crate) struct Run {
-    driver: SourceDriver,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), AdapterError>>,
 }
 
 impl Agent {
@@ -81,21 +73,11 @@ impl Agent {
     }
 
     /// Starts the source from the last durable position.
-    pub(crate) fn start(&mut self) -> Run {
+    pub(crate) fn start(&mut self) -> SourceRun {
         let source = (adapter().source.unwrap().build)(&self.config).unwrap();
-        let (output, releases, driver) = SourceDriver::channels(1);
-        let stop = CancellationToken::new();
-        let marks = || self.durable.iter().flat_map(|emission| emission.marks.clone()).collect();
-        let rebuild = std::mem::take(&mut self.rebuild).then(marks);
-        let context = SourceContext {
-            name: ResourceName::new("test").unwrap(),
-            resume: Resume { position: self.position(), rebuild },
-            output,
-            releases,
-            cache: self.cache.clone(),
-            stop: stop.clone(),
-        };
-        Run { driver, stop, task: tokio::spawn(source.run(context)) }
+        let rebuild = std::mem::take(&mut self.rebuild).then(|| self.marks());
+        let resume = Resume { position: self.position(), rebuild };
+        SourceStart { name: "test", resume, cache: self.cache.clone(), ..SourceStart::default() }.run(source)
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -108,7 +90,7 @@ impl Agent {
         while !enough(self) {
             self.receive(&mut run).await;
         }
-        run.kill().await;
+        run.stop().await.unwrap();
     }
 
     /// Runs the source, releasing everything as it becomes durable, until `enough`.
@@ -119,36 +101,28 @@ impl Agent {
             self.receive(&mut run).await;
             self.release(&run).await;
         }
-        run.kill().await;
+        run.stop().await.unwrap();
     }
 
     /// Makes the next emission durable.
-    pub(crate) async fn receive(&mut self, run: &mut Run) {
-        let next = tokio::time::timeout(PATIENCE, run.driver.emissions.recv()).await;
-        match next.expect("the source emits something in time") {
-            Some(emission) => {
-                assert!(emission.position.0.len() <= towpath_record::limits::MAX_POSITION_BYTES);
-                self.durable.push(emission);
-            }
-            None => panic!("the source ended by itself"),
-        }
+    pub(crate) async fn receive(&mut self, run: &mut SourceRun) {
+        let emission = run.expect().await.unwrap();
+        assert!(emission.position.0.len() <= towpath_record::limits::MAX_POSITION_BYTES);
+        self.durable.push(emission);
     }
 
     /// Whether the source emits nothing for a while.
-    pub(crate) async fn is_quiet(&mut self, run: &mut Run) -> bool {
-        match tokio::time::timeout(QUIET, run.driver.emissions.recv()).await {
-            Ok(Some(emission)) => {
-                self.durable.push(emission);
-                false
-            }
-            _ => true,
-        }
+    pub(crate) async fn is_quiet(&mut self, run: &mut SourceRun) -> bool {
+        let emission = run.next(QUIET).await.unwrap();
+        let is_quiet = emission.is_none();
+        self.durable.extend(emission);
+        is_quiet
     }
 
     /// Releases what is durable and was not released yet.
-    pub(crate) async fn release(&mut self, run: &Run) {
+    pub(crate) async fn release(&mut self, run: &SourceRun) {
         for emission in &self.durable[self.released..] {
-            run.release(emission).await;
+            run.release(&emission.position, &emission.marks).await.unwrap();
         }
         self.released = self.durable.len();
     }
@@ -178,30 +152,6 @@ impl Agent {
 
     pub(crate) fn marks(&self) -> Vec<Mark> {
         self.durable.iter().flat_map(|emission| emission.marks.clone()).collect()
-    }
-}
-
-impl Run {
-    /// Ends the run at once; what was not received is lost.
-    pub(crate) async fn kill(self) {
-        self.stop.cancel();
-        drop(self.driver);
-        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the source stops soon");
-        ended.unwrap().unwrap();
-    }
-
-    /// How the run ends by itself.
-    pub(crate) async fn end(self) -> Result<(), AdapterError> {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("the source ends by itself").unwrap()
-    }
-
-    pub(crate) async fn release(&self, emission: &Emission) {
-        let releaser = self.driver.releaser();
-        let release = releaser.release(emission.position.clone(), emission.marks.clone());
-        tokio::time::timeout(PATIENCE, release)
-            .await
-            .expect("the source acts in time")
-            .expect("the source runs");
     }
 }
 

@@ -204,7 +204,7 @@ async fn half_read(change: impl Fn(&Agent)) -> Agent {
     while agent.files_done() == 0 && !agent.letters().iter().any(|letter| letter.reason.contains("changed")) {
         agent.receive(&mut run).await;
     }
-    run.kill().await;
+    run.stop().await.unwrap();
     agent
 }
 
@@ -236,8 +236,8 @@ async fn a_folder_that_is_not_there_is_waited_for() {
     let mut run = agent.start();
     assert!(agent.is_quiet(&mut run).await);
     std::fs::remove_dir_all(agent.path("")).unwrap();
-    assert_eq!(run.end().await.unwrap_err().kind, ErrorKind::Unavailable);
-    let error = agent.start().end().await.unwrap_err();
+    assert_eq!(run.end().await.unwrap().1.unwrap_err().kind, ErrorKind::Unavailable);
+    let error = agent.start().end().await.unwrap().1.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.message.contains("create or mount it"), "{error}");
     std::fs::create_dir(agent.path("")).unwrap();

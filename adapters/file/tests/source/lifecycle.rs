@@ -26,7 +26,7 @@ async fn a_file_stays_until_it_is_released_and_then_moves_to_the_archive() {
     agent.release(&run).await;
     assert_eq!(agent.files(), ["archive/a.csv"]);
     assert_eq!(agent.rows(), [json!({"id": 1, "name": "a"}), json!({"id": 2, "name": "b"})]);
-    run.kill().await;
+    run.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -52,11 +52,11 @@ async fn a_release_that_comes_twice_acts_once() {
     agent.release(&run).await;
     agent.released = 0;
     agent.release(&run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.released = 0;
     let run = agent.start();
     agent.release(&run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.files(), ["archive/a.csv"]);
 }
 
@@ -68,7 +68,7 @@ async fn a_file_that_waits_for_its_release_is_not_read_again_by_the_next_run() {
     agent.cache = Arc::new(MemoryCache::default());
     let mut run = agent.start();
     assert!(agent.is_quiet(&mut run).await);
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.rows().len(), 2);
 }
 
@@ -85,7 +85,7 @@ async fn a_lost_cache_is_rebuilt_from_the_marks_and_files_are_put_away() {
     agent.drop_file("again.csv", ONE);
     agent.receive(&mut run).await;
     assert!(matches!(agent.durable.last().unwrap().rows, Rows::Progress), "known content is a duplicate");
-    run.kill().await;
+    run.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn files_are_deleted_or_kept_as_the_admin_says() {
     assert!(agent.is_quiet(&mut run).await, "a file that is kept is read once");
     agent.drop_file("a.csv", TWO);
     agent.receive(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.rows().len(), 3, "the same name with new content is a new version");
     assert_eq!(agent.files(), ["a.csv"]);
 }
@@ -131,7 +131,7 @@ async fn a_new_version_that_comes_before_the_release_is_not_put_away_with_the_ol
     let run = agent.start();
     agent.release(&run).await;
     assert!(exists(&agent.path("a.csv")), "nobody has read it yet");
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run_releasing_until(|agent| agent.files_done() == 2).await;
     assert_eq!(agent.rows().len(), 3);
     assert_eq!(agent.files(), ["archive/a.csv"]);
@@ -146,7 +146,7 @@ async fn many_small_files_wait_for_releases_within_bounds() {
     let mut run = agent.start();
     while !agent.is_quiet(&mut run).await {}
     assert_eq!(agent.files_done(), 64);
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run_releasing_until(|agent| agent.files_done() == 80).await;
     let ids: Vec<_> = agent.rows().iter().map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, (0..80).collect::<Vec<_>>());
@@ -161,7 +161,7 @@ async fn a_marker_is_waited_for_and_goes_with_its_file() {
     agent.drop_file("a.csv.done", "");
     agent.receive(&mut run).await;
     agent.release(&run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.files(), ["archive/a.csv", "archive/a.csv.done"]);
 }
 
@@ -197,5 +197,5 @@ async fn a_file_that_cannot_be_put_away_stays_and_is_put_away_later() {
     std::fs::remove_file(agent.path("archive")).unwrap();
     let archived = agent.path("archive/a.csv");
     eventually("the file is archived", || exists(&archived)).await;
-    run.kill().await;
+    run.stop().await.unwrap();
 }

@@ -50,6 +50,6 @@ async fn a_change_is_heard_of_without_waiting_for_the_next_listing() {
     assert!(agent.is_quiet(&mut run).await);
     agent.drop_file("a.csv", "id\n1\n");
     agent.receive(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.files_done(), 1);
 }

@@ -24,7 +24,7 @@ async fn measure(name: &str, format: Value, content: String) {
         agent.receive(&mut run).await;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    run.kill().await;
+    run.stop().await.unwrap();
     let rows: usize = agent.durable.len();
     #[expect(clippy::cast_precision_loss, reason = "a measurement")]
     let megabytes = content.len() as f64 / 1e6;

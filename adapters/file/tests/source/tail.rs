@@ -37,7 +37,7 @@ async fn lines_are_read_as_they_are_written_and_a_part_of_one_is_waited_for() {
     assert!(agent.is_quiet(&mut run).await);
     append(&agent, "a.log", "o\nthree\n");
     agent.receive(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(seen(&agent), ["one", "two", "three"]);
     assert_eq!(agent.rows()[2]["line_number"], 3);
 }
@@ -82,7 +82,7 @@ async fn a_file_that_is_rotated_by_rename_is_read_to_its_end_and_the_new_one_fro
     while seen(&agent).len() < 5 {
         agent.receive(&mut run).await;
     }
-    run.kill().await;
+    run.stop().await.unwrap();
     let mut all = seen(&agent);
     assert_eq!(all.iter().filter(|line| *line != "4").collect::<Vec<_>>(), ["1", "2", "3", "unfinished"]);
     all.sort();
@@ -115,7 +115,7 @@ async fn a_file_that_was_copied_and_truncated_is_read_from_its_beginning() {
     // As long as before, with other content: the fingerprint tells.
     File::create(agent.path("a.log")).unwrap().write_all(b"NEW\nlonger\n").unwrap();
     agent.receive(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(seen(&agent), ["one", "two", "new", "NEW", "longer"]);
 }
 
@@ -132,7 +132,7 @@ async fn a_csv_that_is_followed_waits_for_its_header() {
     append(&agent, "a.csv", "x,4\n5,6\n");
     agent.receive(&mut run).await;
     agent.receive(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.rows(), [json!({"b": 2, "a": 1}), json!({"b": 6, "a": 5})]);
     assert_eq!(agent.letters()[0].line, 3);
 }
@@ -145,7 +145,7 @@ async fn a_header_that_does_not_fit_is_reported_once_even_after_a_restart() {
     agent.run_until(|agent| agent.letters().len() == 1).await;
     let mut run = agent.start();
     assert!(agent.is_quiet(&mut run).await);
-    run.kill().await;
+    run.stop().await.unwrap();
     assert!(agent.letters()[0].reason.contains("\"z\""));
 }
 
@@ -162,7 +162,7 @@ async fn a_line_that_is_too_long_is_passed_over_while_it_grows() {
     while agent.rows().is_empty() {
         agent.receive(&mut run).await;
     }
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(seen(&agent), ["next"]);
     let letters = agent.letters();
     assert_eq!((letters.len(), letters[0].raw.len(), letters[0].raw_truncated), (1, 64 << 10, true));
@@ -174,7 +174,7 @@ async fn too_many_files_are_refused_with_a_remedy() {
     for number in 0..201 {
         append(&agent, &format!("{number}.log"), "");
     }
-    let error = agent.start().end().await.unwrap_err();
+    let error = agent.start().end().await.unwrap().1.unwrap_err();
     assert!(error.message.contains("exclude rotated ones"), "{error}");
     let first = agent.path("0.log");
     std::fs::remove_file(&first).unwrap();

@@ -12,7 +12,9 @@ use mysql_async::{Conn, Opts, Row};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{AdapterError, Emission, MemoryCache, Resume, Rows, SourceContext, SourceDriver};
+use towpath_adapter_api::{
+    AdapterError, Emission, MemoryCache, Precedence, Resume, Rows, SourceContext, SourceDriver,
+};
 use towpath_adapter_conformance::cell;
 use towpath_adapter_conformance::servers::MariaDbServer;
 use towpath_record::{Op, Position, ResourceName};
@@ -87,6 +89,7 @@ impl Run {
             output,
             releases,
             cache: Arc::new(MemoryCache::default()),
+            turn: Precedence::default().turn(ResourceName::new("erp")?),
             stop: stop.clone(),
         };
         Ok(Self { driver, stop, task: tokio::spawn(source.run(context)) })

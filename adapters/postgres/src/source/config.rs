@@ -127,6 +127,9 @@ pub enum OnSlotLag {
     /// A warning is logged; the server keeps what the source has not read.
     #[default]
     Warn,
+    /// The other sources of the agent wait, so that this one has the spool, the link and the processor, until the slot
+    /// keeps half of that or less. They lose nothing. A source that lags in the same way does not wait.
+    PauseOthers,
     /// The slot is dropped, so that the server can remove its log, and a new one made when the agent has room
     /// again; the tables are truncated at the sinks and copied anew. A slot that was lost is answered so too.
     /// While tables are copied, a warning is logged instead.

@@ -60,9 +60,9 @@ struct PostgresSource {
 #[async_trait]
 impl Source for PostgresSource {
     async fn run(self: Box<Self>, context: SourceContext) -> Result<(), AdapterError> {
-        let SourceContext { name, resume, output, releases, cache, stop } = context;
+        let SourceContext { name, resume, output, releases, cache, turn, stop } = context;
         let position = SourcePosition::read(&resume.position)?;
-        let start = run::Start { position, rebuild: resume.rebuild, cache };
+        let start = run::Start { position, rebuild: resume.rebuild, cache, turn };
         let address = self.config.server().address();
         let (released, release) = watch::channel(0);
         tokio::select! {

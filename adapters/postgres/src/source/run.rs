@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_postgres::Client;
-use towpath_adapter_api::{Cache, ErrorKind, Output};
+use towpath_adapter_api::{Cache, ErrorKind, Output, Turn};
 use towpath_record::{Mark, ResourceName, StreamName};
 
 use super::catalog::{self, Catalog};
 use super::config::{OnSlotLag, SnapshotMode, SourceConfig, Wanted};
 use super::copy::{self, stopped};
 use super::follow::{Follower, Guide};
-use super::governor::Governor;
+use super::governor::{Governor, Precedes};
 use super::known::{Known, Late};
 use super::lsn::Lsn;
 use super::outbox::Outbox;
@@ -33,6 +33,8 @@ pub(crate) struct Start {
     pub(crate) rebuild: Option<Vec<Mark>>,
     /// Where sets of copied tables lie.
     pub(crate) cache: Arc<dyn Cache>,
+    /// The source's place among those of the agent.
+    pub(crate) turn: Turn,
 }
 
 /// What a run works with.
@@ -46,6 +48,7 @@ struct Reading<'a> {
     /// The place in the log up to which nothing is needed any more.
     release: watch::Receiver<u64>,
     cache: Arc<dyn Cache>,
+    precedes: Precedes,
 }
 
 /// Reads until the source is to stop.
@@ -63,9 +66,10 @@ pub(crate) async fn read(
     let names = Names { publication: config.publication_of(&slot), slot };
     let progress =
         StreamName::new(name.as_str()).map_err(|_| PostgresError::Damaged("the source has no name"))?;
-    let Start { position: mut resumes_at, mut rebuild, cache } = start;
+    let Start { position: mut resumes_at, mut rebuild, cache, turn } = start;
     let wanted = Wanted::new(config)?;
-    let reading = Reading { config, wanted, names, progress, output, release, cache };
+    let precedes = Precedes::new(turn);
+    let reading = Reading { config, wanted, names, progress, output, release, cache, precedes };
     loop {
         let catalog = Catalog::open(config).await?;
         ready::check_server(&catalog.client).await?;
@@ -131,7 +135,7 @@ impl Reading<'_> {
         let mut outbox = self.outbox(position);
         let mut known = self.known(&catalog, &mut outbox, rebuild).await?;
         loop {
-            let governor = Governor::new(&catalog.client, &self.names.slot, self.config);
+            let governor = Governor::new(&catalog.client, &self.names.slot, self.config, &self.precedes);
             if outbox.position.copying {
                 let publication = &self.names.publication;
                 let copied = tokio::select! {

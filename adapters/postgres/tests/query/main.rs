@@ -7,20 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt8Type;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Cache, Emission, ErrorKind, MemoryCache, Registry, Resume, Rows, SourceContext,
-    SourceDriver,
-};
+use towpath_adapter_api::{Emission, ErrorKind, MemoryCache, Registry, Rows};
 use towpath_adapter_conformance::servers::PostgresServer;
-use towpath_adapter_conformance::{SourceSubject, SourceSystem, cell, registry_suite, source_suite};
+use towpath_adapter_conformance::{
+    SourceStart, SourceSubject, SourceSystem, registry_suite, shown, source_suite,
+};
 use towpath_adapter_postgres::query_adapter;
-use towpath_record::{Op, Position, ResourceName};
+use towpath_record::Position;
 
 const QUIET: Duration = Duration::from_millis(800);
 const CONTENT: &str = "
@@ -97,40 +93,9 @@ impl SourceSystem for Database {
     }
 }
 
-async fn read(
-    config: &Value,
-    position: Position,
-    cache: Arc<dyn Cache>,
-) -> Result<Vec<Emission>, AdapterError> {
-    let source = (query_adapter().source.unwrap().build)(config)?;
-    let (output, releases, mut driver) = SourceDriver::channels(1);
-    let stop = CancellationToken::new();
-    let name = ResourceName::new("erp").unwrap();
-    let resume = Resume { position, rebuild: None };
-    let context = SourceContext { name, resume, output, releases, cache, stop: stop.clone() };
-    let task = tokio::spawn(source.run(context));
-    let mut seen = Vec::new();
-    while let Ok(Some(emission)) = tokio::time::timeout(QUIET, driver.emissions.recv()).await {
-        seen.push(emission);
-    }
-    stop.cancel();
-    match task.await.unwrap() {
-        Err(error) if error.kind != ErrorKind::Stopped => Err(error),
-        _ => Ok(seen),
-    }
-}
-
-fn shown(emissions: &[Emission]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for emission in emissions {
-        let Rows::Records { batch, .. } = &emission.rows else { continue };
-        let ops = batch.column(0).as_primitive::<UInt8Type>().values().iter();
-        for (op, row) in ops.zip(cell::rows(batch).unwrap()) {
-            let cells: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap_or("-")).collect();
-            lines.push(format!("{}: {}", Op::from_code(*op).unwrap().as_str(), cells.join(" | ")));
-        }
-    }
-    lines
+async fn read(config: &Value, position: &Position, cache: &Arc<MemoryCache>) -> Result<Vec<Emission>> {
+    let start = SourceStart { cache: cache.clone(), ..SourceStart::default() }.at(position);
+    start.run((query_adapter().source.unwrap().build)(config)?).read(QUIET).await
 }
 
 #[tokio::test]
@@ -147,9 +112,9 @@ async fn the_laws_of_registration_hold() -> Result<()> {
 async fn what_rises_is_read_and_what_is_gone_is_deleted_over_a_restart() -> Result<()> {
     let databases = Databases::start()?;
     let database = databases.make(CONTENT).await?;
-    let cache: Arc<dyn Cache> = Arc::new(MemoryCache::default());
+    let cache = Arc::default();
     let config = SourceSystem::config(&database);
-    let first = read(&config, Position::default(), cache.clone()).await?;
+    let first = read(&config, &Position::default(), &cache).await?;
     let letters = first.iter().filter_map(|it| match &it.rows {
         Rows::DeadLetters(letters) => Some(letters.iter().filter_map(|it| it.column.as_deref())),
         _ => None,
@@ -162,9 +127,9 @@ async fn what_rises_is_read_and_what_is_gone_is_deleted_over_a_restart() -> Resu
         DELETE FROM orders WHERE id = 3";
     database.client.batch_execute(sql).await?;
     let position = first.last().unwrap().position.clone();
-    let then = read(&config, position, cache).await?;
+    let then = read(&config, &position, &cache).await?;
     let mut lines: Vec<_> =
-        shown(&then).iter().map(|line| line[..line.find(" |").unwrap()].to_owned()).collect();
+        shown(&then)?.iter().map(|line| line[..line.find(" |").unwrap()].to_owned()).collect();
     lines.sort();
     assert_eq!(lines, ["delete: 3", "read: 6", "read: 8"]);
     Ok(())
@@ -201,15 +166,15 @@ async fn every_type_of_a_mark_and_a_key_is_told_to_the_server_again() -> Result<
         let database = databases.make(&sql).await?;
         let queries = json!([{ "stream": "t", "sql": "SELECT * FROM t", "mark": "m", "key": ["k", "m"], "max_rows": 1 }]);
         let config = database.config(queries);
-        let cache: Arc<dyn Cache> = Arc::new(MemoryCache::default());
-        let first = read(&config, Position::default(), cache.clone()).await?;
-        assert_eq!(shown(&first).len(), 3, "{name}: {:?}", shown(&first));
+        let cache = Arc::default();
+        let first = read(&config, &Position::default(), &cache).await?;
+        assert_eq!(shown(&first)?.len(), 3, "{name}: {:?}", shown(&first)?);
         database
             .client
             .batch_execute(&format!("INSERT INTO t VALUES ('{b}', '{c}'), ('{c}', '{c}'), ('{a}', '{c}')"))
             .await?;
-        let then = read(&config, first.last().unwrap().position.clone(), cache).await?;
-        assert_eq!(shown(&then).len(), 2, "{name}: {:?}", shown(&then));
+        let then = read(&config, &first.last().unwrap().position, &cache).await?;
+        assert_eq!(shown(&then)?.len(), 2, "{name}: {:?}", shown(&then)?);
     }
     Ok(())
 }
@@ -222,16 +187,7 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() -> Result<()> 
         database.config(json!([{ "stream": "t", "sql": "SELECT 1 AS m FROM pg_sleep(30)", "mark": "m" }]));
     config["timeout"] = json!("1s");
     let source = (query_adapter().source.unwrap().build)(&config)?;
-    let (output, releases, _driver) = SourceDriver::channels(1);
-    let context = SourceContext {
-        name: ResourceName::new("erp")?,
-        resume: Resume::default(),
-        output,
-        releases,
-        cache: Arc::new(MemoryCache::default()),
-        stop: CancellationToken::new(),
-    };
-    let error = tokio::time::timeout(Duration::from_secs(20), source.run(context)).await?.unwrap_err();
+    let error = SourceStart::default().run(source).end().await?.1.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.to_string().contains("57014"), "{error}");
     Ok(())

@@ -6,7 +6,7 @@ use towpath_adapter_api::Rows;
 use towpath_adapter_conformance::cell;
 use towpath_record::Position;
 
-use crate::harness::{Copy, Database, Run, read, server, shown};
+use crate::harness::{Copy, Database, read, server, shown, start};
 
 /// A value that PostgreSQL stores apart from its row: long, and not to be compressed.
 const LONG: &str = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i)";
@@ -85,7 +85,7 @@ async fn an_idle_source_lets_the_server_forget_its_log() -> Result<()> {
     let database = Database::new(&server, "idle", "CREATE TABLE t (id int PRIMARY KEY)").await?;
     let other = Database::new(&server, "busy", "CREATE TABLE t (id int)").await?;
     let config = database.config(&json!({ "heartbeat": "200ms" }));
-    let mut run = Run::start(&config, &Position::default())?;
+    let mut run = start(&config, &Position::default())?;
     let first = run.next(crate::harness::QUIET).await?.context("the end of the copy is told")?;
     let slot = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'idle'";
     let before = database.texts(slot).await?;

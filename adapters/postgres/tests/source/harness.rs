@@ -4,20 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Checkpoint, CommitReason, Delivery, Emission, MemoryCache, Resume, RouteKey, Rows, Sink,
-    SourceContext, SourceDriver,
-};
-use towpath_adapter_conformance::cell;
+use towpath_adapter_api::{Checkpoint, CommitReason, Delivery, Emission, RouteKey, Rows, Sink};
 use towpath_adapter_conformance::servers::PostgresServer;
-use towpath_record::{LaneId, Link, LogOffset, Op, Position, RegionName, ResourceName, RouteId, SourceId};
+use towpath_adapter_conformance::{SourceRun, SourceStart, cell};
+use towpath_record::{LaneId, Link, LogOffset, Op, Position, RegionName, RouteId, SourceId};
+
+pub(crate) use towpath_adapter_conformance::shown;
 
 /// How long a source is silent when it has read everything.
 pub(crate) const QUIET: Duration = Duration::from_millis(1500);
@@ -69,86 +67,17 @@ impl Database {
     }
 }
 
-/// A run of a source.
-pub(crate) struct Run {
-    pub(crate) driver: SourceDriver,
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), AdapterError>>,
+pub(crate) fn start(config: &Value, position: &Position) -> Result<SourceRun> {
+    start_with(config, SourceStart::default().at(position))
 }
 
-impl Run {
-    pub(crate) fn start(config: &Value, position: &Position) -> Result<Self> {
-        let resume = Resume { position: position.clone(), rebuild: None };
-        Self::with_cache(config, resume, Arc::new(MemoryCache::default()))
-    }
-
-    /// A run beside a cache that other runs have too.
-    pub(crate) fn with_cache(config: &Value, resume: Resume, cache: Arc<MemoryCache>) -> Result<Self> {
-        let source = (towpath_adapter_postgres::adapter().source.unwrap().build)(config)?;
-        let (output, releases, driver) = SourceDriver::channels(1);
-        let stop = CancellationToken::new();
-        let context = SourceContext {
-            name: ResourceName::new("erp")?,
-            resume,
-            output,
-            releases,
-            cache,
-            stop: stop.clone(),
-        };
-        Ok(Self { driver, stop, task: tokio::spawn(source.run(context)) })
-    }
-
-    /// The next emission, or `None` when the source has been silent for a while.
-    pub(crate) async fn next(&mut self, quiet: Duration) -> Result<Option<Emission>> {
-        match tokio::time::timeout(quiet, self.driver.emissions.recv()).await {
-            Ok(Some(emission)) => Ok(Some(emission)),
-            Ok(None) => {
-                Err((&mut self.task).await?.err().context("the source ended without being stopped")?.into())
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
-    pub(crate) async fn stop(self) -> Result<()> {
-        self.stop.cancel();
-        drop(self.driver);
-        tokio::time::timeout(Duration::from_secs(10), self.task).await.context("it did not stop")??.ok();
-        Ok(())
-    }
+pub(crate) fn start_with(config: &Value, start: SourceStart) -> Result<SourceRun> {
+    Ok(start.run((towpath_adapter_postgres::adapter().source.unwrap().build)(config)?))
 }
 
 /// Everything that a source emits until it is silent.
 pub(crate) async fn read(config: &Value, position: &Position) -> Result<Vec<Emission>> {
-    let mut run = Run::start(config, position)?;
-    let mut seen = Vec::new();
-    while let Some(emission) = run.next(QUIET).await? {
-        seen.push(emission);
-    }
-    run.stop().await?;
-    Ok(seen)
-}
-
-/// The rows of emissions as `op: value | value`.
-pub(crate) fn shown(emissions: &[Emission]) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for emission in emissions {
-        match &emission.rows {
-            Rows::Records { batch, .. } => {
-                let ops = batch.column(0).as_primitive::<UInt8Type>().values();
-                for (op, row) in ops.iter().zip(cell::rows(batch)?) {
-                    let cells: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap_or("-")).collect();
-                    lines.push(format!("{}: {}", Op::from_code(*op).unwrap().as_str(), cells.join(" | ")));
-                }
-            }
-            Rows::DeadLetters(letters) => {
-                lines.extend(
-                    letters.iter().map(|l| format!("refused: {} {:?}: {}", l.resource, l.column, l.reason)),
-                );
-            }
-            Rows::Progress => {}
-        }
-    }
-    Ok(lines)
+    start(config, position)?.read(QUIET).await
 }
 
 /// A sink in a schema of its own, and a strict account of which rows there are.

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use towpath_adapter_api::Rows;
-use towpath_record::Position;
+use towpath_adapter_api::{Precedence, Rows};
+use towpath_adapter_conformance::SourceStart;
+use towpath_record::{Position, ResourceName};
 
-use crate::harness::{Copy, Database, QUIET, Run, read, server, shown};
+use crate::harness::{Copy, Database, QUIET, read, server, shown, start, start_with};
 
 const TABLES: &str =
     "CREATE TABLE a (id int PRIMARY KEY, note text); CREATE TABLE b (id int PRIMARY KEY, note text);
@@ -22,6 +23,10 @@ async fn write_much(database: &Database) -> Result<()> {
         database.client.batch_execute(statement).await?;
     }
     Ok(())
+}
+
+async fn write_much_again(database: &Database) -> Result<()> {
+    Ok(database.client.batch_execute("UPDATE a SET note = note || '!' WHERE id >= 1000").await?)
 }
 
 async fn equal(database: &Database) -> Result<()> {
@@ -44,7 +49,7 @@ async fn a_slot_that_keeps_too_much_is_dropped_and_everything_copied_anew_if_so_
         "max_slot_lag_bytes": "4MiB", "on_slot_lag": "drop_and_resync", "heartbeat": "200ms", "batch_rows": 300,
     }));
     let mut copy = Copy::new(&database, "copy").await?;
-    let mut run = Run::start(&config, &Position::default())?;
+    let mut run = start(&config, &Position::default())?;
     let mut position = Position::default();
     while let Some(emission) = run.next(QUIET).await? {
         position = emission.position.clone();
@@ -91,7 +96,7 @@ async fn a_slot_that_keeps_too_much_stays_unless_chosen_otherwise() -> Result<()
     let config =
         database.config(&json!({ "max_slot_lag_bytes": "1MiB", "heartbeat": "100ms", "batch_rows": 50 }));
     let mut copy = Copy::new(&database, "copy").await?;
-    let mut run = Run::start(&config, &Position::default())?;
+    let mut run = start(&config, &Position::default())?;
     while let Some(emission) = run.next(QUIET).await? {
         copy.apply(emission).await?;
     }
@@ -106,6 +111,51 @@ async fn a_slot_that_keeps_too_much_stays_unless_chosen_otherwise() -> Result<()
     copy.commit().await?;
     equal(&database).await?;
     run.stop().await
+}
+
+#[tokio::test]
+async fn the_other_sources_of_the_agent_wait_while_a_slot_keeps_too_much_if_so_chosen() -> Result<()> {
+    let server = server()?;
+    let database = Database::new(&server, "first", TABLES).await?;
+    let config = database.config(
+        &json!({ "max_slot_lag_bytes": "2MiB", "on_slot_lag": "pause_others", "heartbeat": "200ms" }),
+    );
+    let precedence = Precedence::default();
+    let mut other = precedence.turn(ResourceName::new("other")?);
+    let begin = SourceStart { precedence, ..SourceStart::default() };
+    let mut run = start_with(&config, begin.clone())?;
+    while let Some(emission) = run.next(QUIET).await? {
+        run.release(&emission.position, &[]).await?;
+    }
+    ensure!(other.waits_for().is_none(), "the slot keeps little");
+    write_much(&database).await?;
+    tokio::time::timeout(Duration::from_secs(20), other.changed())
+        .await
+        .context("nobody is asked to wait")?;
+    let first = other.waits_for().context("it has to wait")?;
+    ensure!(first.source.as_str() == "erp" && first.reason.contains("max_slot_lag_bytes"), "{first:?}");
+    // What it read is taken and released, and the server writes down that older transactions have ended.
+    let mut lines = Vec::new();
+    let started = Instant::now();
+    while other.waits_for().is_some() {
+        ensure!(started.elapsed() < Duration::from_secs(40), "the others still wait");
+        while let Some(emission) = run.next(Duration::from_millis(400)).await? {
+            lines.extend(shown(std::slice::from_ref(&emission))?);
+            run.release(&emission.position, &[]).await?;
+        }
+        database.client.batch_execute("CHECKPOINT").await?;
+    }
+    let inserted = lines.iter().filter(|line| line.starts_with("create")).count();
+    ensure!(inserted == 8001, "{inserted} rows were inserted");
+    // A source that stops goes first no longer, however much its slot keeps.
+    write_much_again(&database).await?;
+    tokio::time::timeout(Duration::from_secs(20), other.changed())
+        .await
+        .context("nobody is asked to wait")?;
+    ensure!(other.waits_for().is_some());
+    run.stop().await?;
+    ensure!(other.waits_for().is_none(), "the source has stopped");
+    Ok(())
 }
 
 #[tokio::test]
@@ -128,7 +178,7 @@ async fn a_slot_that_is_gone_is_answered_by_a_copy_if_so_chosen_wherever_that_is
     database.client.batch_execute("SELECT pg_drop_replication_slot('vanished')").await?;
     // Each run is cut off after two emissions, and the next goes on where it ended.
     for _ in 0..20 {
-        let mut run = Run::start(&config, &position)?;
+        let mut run = start(&config, &position)?;
         for _ in 0..2 {
             let Some(emission) = run.next(QUIET).await? else { break };
             position = emission.position.clone();

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use towpath_adapter_api::{MemoryCache, Resume, Rows};
+use towpath_adapter_conformance::{SourceRun, SourceStart};
 use towpath_record::{Mark, Position};
 
-use crate::harness::{Copy, Database, Run, connect, server, shown};
+use crate::harness::{Copy, Database, connect, server, shown, start_with};
 
 const TABLES: &str = "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);
     INSERT INTO a SELECT i, 0 FROM generate_series(1, 300) i; INSERT INTO b SELECT i, 0 FROM generate_series(1, 300) i;
@@ -41,13 +42,13 @@ impl Story {
         })
     }
 
-    fn start(&mut self, config: &Value) -> Result<Run> {
+    fn start(&mut self, config: &Value) -> Result<SourceRun> {
         let resume = Resume { position: self.position.clone(), rebuild: self.rebuild.take() };
-        Run::with_cache(config, resume, self.cache.clone())
+        start_with(config, SourceStart { resume, cache: self.cache.clone(), ..SourceStart::default() })
     }
 
     /// Takes in at most so many emissions, fewer if the source falls silent; says whether it did.
-    async fn follow(&mut self, run: &mut Run, most: usize) -> Result<bool> {
+    async fn follow(&mut self, run: &mut SourceRun, most: usize) -> Result<bool> {
         for _ in 0..most {
             let Some(emission) = run.next(QUIET).await? else { return Ok(true) };
             self.position = emission.position.clone();

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::json;
 use towpath_record::Position;
 
-use crate::harness::{Copy, Database, Run, connect, server};
+use crate::harness::{Copy, Database, connect, server, start};
 
 const TABLES: &str = "CREATE TABLE plain (id int PRIMARY KEY, n int, note text);
     CREATE TABLE whole (id text PRIMARY KEY, n int, note text); ALTER TABLE whole REPLICA IDENTITY FULL;
@@ -96,7 +96,7 @@ async fn what_is_emitted_equals_the_tables_wherever_the_source_is_cut_off() -> R
     let (mut position, mut runs) = (Position::default(), 0);
     loop {
         let patience = Duration::from_secs(if Instant::now() < until { 1 } else { 4 });
-        let mut run = Run::start(&config, &position)?;
+        let mut run = start(&config, &position)?;
         let emissions = if Instant::now() < until { rng.usize(1..60) } else { usize::MAX };
         let mut seen = 0;
         while seen < emissions

@@ -9,10 +9,10 @@ use towpath_adapter_conformance::registry_suite;
 use towpath_adapter_conformance::servers::PostgresServer;
 use towpath_record::Position;
 
-use crate::harness::{Database, Run, read, server};
+use crate::harness::{Database, read, server, start};
 
 async fn failure(config: &Value, position: &Position) -> Result<AdapterError> {
-    let mut run = Run::start(config, position)?;
+    let mut run = start(config, position)?;
     match run.next(crate::harness::QUIET).await {
         Ok(_) => anyhow::bail!("it does not fail"),
         Err(error) => error.downcast(),

@@ -11,7 +11,7 @@ use towpath_adapter_api::{AdapterError, ErrorKind};
 use towpath_adapter_conformance::servers::PostgresServer;
 use towpath_record::Position;
 
-use crate::harness::{Database, QUIET, Run, read, shown};
+use crate::harness::{Database, QUIET, read, shown, start};
 
 const SETTINGS: &[&str] = &[
     "wal_level=logical",
@@ -45,7 +45,7 @@ fn certificate(folder: &Path, name: &str, of: &Authority) -> Result<Value> {
 }
 
 async fn refused(config: &Value) -> Result<AdapterError> {
-    match Run::start(config, &Position::default())?.next(QUIET).await {
+    match start(config, &Position::default())?.next(QUIET).await {
         Ok(emission) => anyhow::bail!("it is not refused: {emission:?}"),
         Err(error) => error.downcast(),
     }

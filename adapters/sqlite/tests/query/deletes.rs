@@ -18,7 +18,7 @@ async fn a_row_that_is_gone_is_deleted_once_also_over_a_restart() {
     let from = agent.durable.len();
     agent.sql("DELETE FROM orders WHERE id IN (2, 4); INSERT INTO orders VALUES (5, 'e', 5);");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let mut shown = agent.shown(from);
     shown.sort();
     assert_eq!(shown, ["delete: 2 | - | -", "delete: 4 | - | -", "read: 5 | e | 5"]);
@@ -39,7 +39,7 @@ async fn a_delete_that_did_not_become_durable_comes_again() {
     agent.sql("DELETE FROM orders WHERE id < 4;");
     let mut run = agent.start();
     assert!(agent.receive(&mut run).await);
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.replica("erp.orders").len(), 3, "one of three deletes is durable");
     agent.run().await;
     assert_eq!(agent.replica("erp.orders").into_keys().collect::<Vec<_>>(), ["4"]);
@@ -87,7 +87,7 @@ async fn keys_are_compared_on_a_schedule_and_by_a_query_of_their_own() {
     assert_eq!(agent.replica("erp.orders").len(), 4, "it is not yet time");
     clock.set("2026-01-01T01:00:30Z");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.replica("erp.orders").len(), 3);
 }
 
@@ -118,11 +118,11 @@ async fn what_a_release_covers_leaves_the_cache() {
         agent.cache.scan(b"q", None, 1_000).unwrap().len()
     };
     assert!(entries() > 64, "nothing is removed before its release");
-    run.driver.releaser().release(agent.position(), Vec::new()).await.unwrap();
+    run.release(&agent.position(), &[]).await.unwrap();
     assert!(entries() < 64, "{} entries are left", entries());
     agent.sql("DELETE FROM orders WHERE id >= 100;");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run().await;
     assert_eq!(agent.replica("erp.orders").into_keys().collect::<Vec<_>>(), ["1", "2", "3", "4"]);
 }

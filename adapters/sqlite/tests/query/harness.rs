@@ -10,16 +10,12 @@ use arrow_array::types::UInt8Type;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, ErrorKind, MemoryCache, Resume, Rows, Source, SourceContext, SourceDriver,
-};
-use towpath_adapter_conformance::cell;
+use towpath_adapter_api::{AdapterError, Emission, MemoryCache, Rows};
+use towpath_adapter_conformance::{SourceRun, SourceStart, cell, shown};
 use towpath_adapter_query::{Clock, QuerySource};
 use towpath_adapter_sqlite::SqliteQueries;
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::{Op, Position, ResourceName};
+use towpath_record::{Op, Position};
 
 /// Longer than anything here takes, so that what is waited for in vain fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,13 +31,6 @@ pub(crate) struct Agent {
     pub(crate) cache: Arc<MemoryCache>,
     /// What became durable, in order.
     pub(crate) durable: Vec<Emission>,
-}
-
-/// A run of the source.
-pub(crate) struct Run {
-    pub(crate) driver: SourceDriver,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), AdapterError>>,
 }
 
 /// The query that most tests run.
@@ -84,19 +73,13 @@ impl Agent {
         merge(&mut self.config, settings);
     }
 
-    pub(crate) fn start(&self) -> Run {
-        let source = QuerySource::<SqliteQueries>::new(&self.config).unwrap().with_clock(self.clock.clone());
-        let (output, releases, driver) = SourceDriver::channels(1);
-        let stop = CancellationToken::new();
-        let context = SourceContext {
-            name: ResourceName::new("erp").unwrap(),
-            resume: Resume { position: self.position(), rebuild: None },
-            output,
-            releases,
-            cache: self.cache.clone(),
-            stop: stop.clone(),
-        };
-        Run { driver, stop, task: tokio::spawn(Box::new(source).run(context)) }
+    pub(crate) fn start(&self) -> SourceRun {
+        let mut source = QuerySource::<SqliteQueries>::new(&self.config).unwrap();
+        if let Some(clock) = &self.clock {
+            source = source.with_clock(clock.clone());
+        }
+        let start = SourceStart { cache: self.cache.clone(), ..SourceStart::default() };
+        start.at(&self.position()).run(Box::new(source))
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -104,48 +87,37 @@ impl Agent {
     }
 
     /// Makes the next emission durable; false if there is none for a while.
-    pub(crate) async fn receive(&mut self, run: &mut Run) -> bool {
-        match tokio::time::timeout(QUIET, run.driver.emissions.recv()).await {
-            Ok(Some(emission)) => self.durable.push(emission),
-            Ok(None) => panic!("the source ended by itself: {:?}", (&mut run.task).await),
-            Err(_) => return false,
-        }
-        true
+    pub(crate) async fn receive(&mut self, run: &mut SourceRun) -> bool {
+        let emission = run.next(QUIET).await.unwrap();
+        let came = emission.is_some();
+        self.durable.extend(emission);
+        came
     }
 
     /// Makes emissions durable until one has not come for a while.
-    pub(crate) async fn receive_all(&mut self, run: &mut Run) {
+    pub(crate) async fn receive_all(&mut self, run: &mut SourceRun) {
         while self.receive(run).await {}
     }
 
-    /// Runs the source until it is silent, then kills it.
+    /// Runs the source until it is silent, then stops it.
     pub(crate) async fn run(&mut self) {
         let mut run = self.start();
         self.receive_all(&mut run).await;
-        run.kill().await;
+        run.stop().await.unwrap();
     }
 
     /// Runs the source until it fails.
     pub(crate) async fn run_to_failure(&mut self) -> AdapterError {
-        let mut run = self.start();
-        while let Ok(Some(emission)) = tokio::time::timeout(PATIENCE, run.driver.emissions.recv()).await {
-            self.durable.push(emission);
-        }
-        run.task.await.unwrap().expect_err("the source fails")
+        let (seen, ended) = self.start().end().await.unwrap();
+        self.durable.extend(seen);
+        ended.expect_err("the source fails")
     }
 
     /// What was read from the emission with this number on, as `op: value | value`.
     pub(crate) fn shown(&self, from: usize) -> Vec<String> {
-        let mut lines = Vec::new();
-        for emission in &self.durable[from..] {
-            let Rows::Records { batch, .. } = &emission.rows else { continue };
-            let ops = batch.column(0).as_primitive::<UInt8Type>().values().iter();
-            for (op, row) in ops.zip(cell::rows(batch).unwrap()) {
-                let cells: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap_or("-")).collect();
-                lines.push(format!("{}: {}", Op::from_code(*op).unwrap().as_str(), cells.join(" | ")));
-            }
-        }
-        lines
+        let records = |emission: &&Emission| matches!(emission.rows, Rows::Records { .. });
+        let records: Vec<_> = self.durable[from..].iter().filter(records).cloned().collect();
+        shown(&records).unwrap()
     }
 
     /// What a sink would hold of a stream whose first column is its key.
@@ -176,18 +148,6 @@ impl Agent {
             _ => None,
         });
         letters.flatten().collect()
-    }
-}
-
-impl Run {
-    /// Stops the source and waits for it.
-    pub(crate) async fn kill(self) {
-        self.stop.cancel();
-        drop(self.driver);
-        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the source stops soon").unwrap();
-        if let Err(error) = ended {
-            assert_eq!(error.kind, ErrorKind::Stopped, "{error}");
-        }
     }
 }
 

@@ -18,7 +18,7 @@ async fn what_rises_is_read_and_what_stays_is_not() {
     // A new row with the highest mark, below the key that was read; one that rises; one that changes silently.
     agent.sql("INSERT INTO orders VALUES (0, 'z', 2); UPDATE orders SET item = 'A', seen = 3 WHERE id = 1;");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.shown(from), ["read: 0 | z | 2", "read: 1 | A | 3"]);
     let from = agent.durable.len();
     agent.run().await;
@@ -49,7 +49,7 @@ async fn more_rows_than_a_position_remembers_share_a_mark_and_are_read_once() {
     for _ in 0..4 {
         assert!(agent.receive(&mut run).await);
     }
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run().await;
     agent.sql("INSERT INTO orders VALUES (6000, 'y', 7), (6001, 'z', 8);");
     agent.run().await;
@@ -67,7 +67,7 @@ async fn rows_without_a_key_come_as_often_as_they_are_there() {
     agent.configure(json!({ "batch": { "rows": 7 } }));
     let mut run = agent.start();
     assert!(agent.receive(&mut run).await);
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run().await;
     assert_eq!(agent.shown(0).len(), 50);
     agent.sql("INSERT INTO orders VALUES (NULL, 'x', 1), (NULL, 'x', 2);");
@@ -81,7 +81,7 @@ async fn a_run_ends_at_its_most_rows_and_the_next_goes_on_there() {
     let mut agent = Agent::new(&format!("{ORDERS}{rows}"), orders(json!({ "max_rows": 2, "overlap": 9 })));
     let mut run = agent.start();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let ids: Vec<String> = agent.shown(0).iter().map(|it| it[6..7].to_owned()).collect();
     assert_eq!(ids, ["1", "2", "3", "4", "5"]);
     let sizes: Vec<_> =

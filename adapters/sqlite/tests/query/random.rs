@@ -45,7 +45,7 @@ async fn write_and_kill(seed: u64) {
         for _ in 0..random.usize(..6) {
             agent.receive(&mut run).await;
         }
-        run.kill().await;
+        run.stop().await.unwrap();
     }
     agent.run().await;
     agent.run().await;

@@ -43,7 +43,7 @@ async fn a_query_runs_when_it_is_due_and_not_before() {
         agent.receive_all(&mut run).await;
         assert_eq!(agent.shown(0).len(), id as usize, "{due}");
     }
-    run.kill().await;
+    run.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn runs_that_were_missed_are_made_up_for_by_one() {
     insert(&agent, 3);
     agent.receive_all(&mut run).await;
     assert_eq!(agent.shown(0).len(), 2, "the next one waits for its time");
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run().await;
     assert_eq!(agent.shown(0).len(), 2, "a restart is no reason to run");
 }
@@ -77,7 +77,7 @@ async fn runs_that_were_missed_are_left_out_if_so_wished() {
     assert_eq!(agent.shown(0).len(), 0);
     clock.set("2026-04-11T01:00:00Z");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.shown(0).len(), 1);
 }
 
@@ -96,6 +96,6 @@ async fn each_query_may_have_a_schedule_of_its_own() {
     insert(&agent, 2);
     clock.set("2026-03-27T13:00:00Z");
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!((agent.replica("erp.orders").len(), agent.replica("hourly").len()), (1, 2));
 }

@@ -19,7 +19,7 @@ async fn events_of(
     let from = agent.durable.len();
     write(&agent.connect());
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.events(stream, from)
 }
 
@@ -103,7 +103,7 @@ async fn tables_with_any_kind_of_key_or_none_are_followed() {
          INSERT INTO \"Odd 'names'\" VALUES (1, 'from', 'r'); UPDATE \"Odd 'names'\" SET \"select\" = 'where';";
     agent.connect().execute_batch(sql).unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let replica = agent.replica();
     assert_eq!(replica.surprises, [""; 0]);
     let rows = |stream| replica.stream(stream).into_values().collect::<Vec<_>>();
@@ -174,7 +174,7 @@ async fn writes_that_alternate_between_tables_do_not_make_an_emission_each() {
     }
     application.execute_batch("COMMIT").unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.durable.len() - from, 2);
     // Whoever is cut off between the two goes on with the second.
     agent.durable.truncate(from + 1);

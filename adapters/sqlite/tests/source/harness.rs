@@ -1,7 +1,6 @@
 //! An agent's core in small: keeps what became durable, and starts the source again from there.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
@@ -9,15 +8,11 @@ use arrow_array::types::UInt8Type;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use towpath_adapter_api::{
-    AdapterError, Emission, ErrorKind, MemoryCache, Resume, Rows, SourceContext, SourceDriver,
-};
-use towpath_adapter_conformance::{Row, cell};
+use towpath_adapter_api::{AdapterError, Emission, Rows};
+use towpath_adapter_conformance::{Row, SourceRun, SourceStart, cell};
 use towpath_adapter_sqlite::adapter;
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::{Op, Position, ResourceName};
+use towpath_record::{Op, Position};
 
 use crate::replica::Replica;
 
@@ -33,13 +28,6 @@ pub(crate) struct Agent {
     /// What became durable, in order.
     pub(crate) durable: Vec<Emission>,
     pub(crate) released: usize,
-}
-
-/// A run of the source.
-pub(crate) struct Run {
-    driver: SourceDriver,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), AdapterError>>,
 }
 
 impl Agent {
@@ -71,19 +59,9 @@ impl Agent {
         self.config.clone()
     }
 
-    pub(crate) fn start(&self) -> Run {
+    pub(crate) fn start(&self) -> SourceRun {
         let source = (adapter().source.unwrap().build)(&self.config).unwrap();
-        let (output, releases, driver) = SourceDriver::channels(1);
-        let stop = CancellationToken::new();
-        let context = SourceContext {
-            name: ResourceName::new("crm").unwrap(),
-            resume: Resume { position: self.position(), rebuild: None },
-            output,
-            releases,
-            cache: Arc::new(MemoryCache::default()),
-            stop: stop.clone(),
-        };
-        Run { driver, stop, task: tokio::spawn(source.run(context)) }
+        SourceStart { name: "crm", ..SourceStart::default() }.at(&self.position()).run(source)
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -95,56 +73,43 @@ impl Agent {
     }
 
     /// Makes the next emission durable.
-    pub(crate) async fn receive(&mut self, run: &mut Run) {
-        let next = tokio::time::timeout(PATIENCE, run.driver.emissions.recv()).await;
-        match next.expect("the source emits something in time") {
-            Some(emission) => self.durable.push(emission),
-            None => panic!("the source ended by itself: {:?}", (&mut run.task).await),
-        }
+    pub(crate) async fn receive(&mut self, run: &mut SourceRun) {
+        self.durable.push(run.expect().await.unwrap());
     }
 
     /// Makes emissions durable until one has not come for a while.
-    pub(crate) async fn receive_all(&mut self, run: &mut Run) {
-        while let Ok(next) = tokio::time::timeout(QUIET, run.driver.emissions.recv()).await {
-            match next {
-                Some(emission) => self.durable.push(emission),
-                None => panic!("the source ended by itself: {:?}", (&mut run.task).await),
-            }
+    pub(crate) async fn receive_all(&mut self, run: &mut SourceRun) {
+        while let Some(emission) = run.next(QUIET).await.unwrap() {
+            self.durable.push(emission);
         }
     }
 
     /// Makes emissions durable until they amount to `enough`.
-    pub(crate) async fn receive_until(&mut self, run: &mut Run, enough: impl Fn(&Self) -> bool) {
+    pub(crate) async fn receive_until(&mut self, run: &mut SourceRun, enough: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !enough(self) {
             assert!(begun.elapsed() < PATIENCE, "what is waited for has not come");
-            if let Ok(Some(emission)) = tokio::time::timeout(QUIET, run.driver.emissions.recv()).await {
-                self.durable.push(emission);
-            }
+            self.durable.extend(run.next(QUIET).await.unwrap());
         }
     }
 
-    /// Runs the source until it is silent, then kills it.
+    /// Runs the source until it is silent, then stops it.
     pub(crate) async fn run(&mut self) {
         let mut run = self.start();
         self.receive_all(&mut run).await;
-        run.kill().await;
+        run.stop().await.unwrap();
     }
 
     /// Runs the source until it fails.
     pub(crate) async fn run_to_failure(&mut self) -> AdapterError {
-        let mut run = self.start();
-        while let Ok(Some(emission)) = tokio::time::timeout(PATIENCE, run.driver.emissions.recv()).await {
-            self.durable.push(emission);
-        }
-        run.task.await.unwrap().expect_err("the source fails")
+        let (seen, ended) = self.start().end().await.unwrap();
+        self.durable.extend(seen);
+        ended.expect_err("the source fails")
     }
 
     /// Releases everything that is durable.
-    pub(crate) async fn release(&mut self, run: &Run) {
-        let releaser = run.driver.releaser();
-        let released = releaser.release(self.position(), Vec::new());
-        tokio::time::timeout(PATIENCE, released).await.expect("a release is acted on in time").unwrap();
+    pub(crate) async fn release(&mut self, run: &SourceRun) {
+        run.release(&self.position(), &[]).await.unwrap();
         self.released = self.durable.len();
     }
 
@@ -180,18 +145,6 @@ impl Agent {
         let sql = "SELECT name FROM sqlite_schema WHERE name LIKE '!_towpath!_%' ESCAPE '!' ORDER BY name";
         let mut statement = database.prepare(sql).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    }
-}
-
-impl Run {
-    /// Stops the source and waits for it, so that it does not write beside the next one.
-    pub(crate) async fn kill(self) {
-        self.stop.cancel();
-        drop(self.driver);
-        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the source stops soon").unwrap();
-        if let Err(error) = ended {
-            assert_eq!(error.kind, ErrorKind::Stopped, "{error}");
-        }
     }
 }
 

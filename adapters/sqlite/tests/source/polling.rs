@@ -25,7 +25,7 @@ async fn rows_that_share_a_watermark_are_neither_lost_nor_doubled() {
     agent.receive_all(&mut run).await;
     agent.connect().execute_batch("UPDATE notes SET note = 'G' WHERE id = 7;").unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.connect().execute_batch("INSERT INTO notes VALUES (1, 'a', 2);").unwrap();
     agent.run().await;
     let read = ["5 e 1", "6 f 1", "7 g 2", "3 c 2", "9 i 2", "7 G 2", "1 a 2"];
@@ -43,13 +43,13 @@ async fn more_rows_than_can_be_remembered_share_a_watermark_and_are_read_once() 
     let mut agent = Agent::new(&format!("{NOTES}{many}"), settings);
     let mut run = agent.start();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.durable.truncate(9);
     let mut run = agent.start();
     agent.receive_all(&mut run).await;
     agent.connect().execute_batch("INSERT INTO notes VALUES (3000, 'y', 1), (3001, 'z', 2);").unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let replica = agent.replica();
     assert_eq!(replica.surprises, [""; 0]);
     assert_eq!(replica.stream("crm.notes").len(), 2002);

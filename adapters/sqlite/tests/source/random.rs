@@ -110,7 +110,7 @@ async fn replays_to_what_is_there(seed: u64, habits: Habits) {
                 agent.release(&run).await;
             }
         }
-        run.kill().await;
+        run.stop().await.unwrap();
         // What had not become durable is emitted again.
         let lost = rng.usize(0..4).min(agent.durable.len() - agent.released);
         agent.durable.truncate(agent.durable.len() - lost);
@@ -121,7 +121,7 @@ async fn replays_to_what_is_there(seed: u64, habits: Habits) {
     agent.receive_until(&mut run, is_equal).await;
     agent.receive_all(&mut run).await;
     agent.release(&run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert!(is_equal(&agent), "seed {seed}");
     assert_eq!(agent.changes_kept(), 0, "seed {seed}");
     assert_eq!(agent.letters(), [], "seed {seed}");

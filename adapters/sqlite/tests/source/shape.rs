@@ -18,7 +18,7 @@ async fn after(made: &str, settings: serde_json::Value, steps: &[&str]) -> Agent
         agent.connect().execute_batch(step).unwrap();
         agent.receive_all(&mut run).await;
     }
-    run.kill().await;
+    run.stop().await.unwrap();
     agent
 }
 

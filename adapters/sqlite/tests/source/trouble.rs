@@ -22,7 +22,7 @@ async fn changes_are_kept_until_they_are_released_and_no_longer() {
     agent.release(&run).await;
     assert_eq!(agent.changes_kept(), 0);
     agent.release(&run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     // The position still holds after its change is gone, and ids do not begin anew.
     agent.connect().execute_batch("INSERT INTO people VALUES (4, 'dan');").unwrap();
     agent.run().await;
@@ -45,7 +45,7 @@ async fn a_locked_database_is_waited_for() {
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         application.execute_batch("COMMIT").unwrap();
         agent.receive_until(&mut run, |agent| agent.replica().stream("crm.people").len() == 3).await;
-        run.kill().await;
+        run.stop().await.unwrap();
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_full_spool_keeps_no_transaction_open() {
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .unwrap();
     assert_eq!((busy, log, done), (0, 0, 0));
-    run.kill().await;
+    run.stop().await.unwrap();
     agent.run().await;
     assert_eq!(agent.replica().stream("crm.people").len(), 6);
 }
@@ -75,7 +75,7 @@ async fn restored(later: &str) -> Agent {
     agent.receive_all(&mut run).await;
     agent.connect().execute_batch("INSERT INTO people VALUES (2, 'bob');").unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let backup = agent.path().with_extension("backup");
     std::fs::copy(agent.path(), &backup).unwrap();
     agent.connect().execute_batch("INSERT INTO people VALUES (3, 'cid');").unwrap();
@@ -112,7 +112,7 @@ async fn a_file_that_takes_the_place_of_the_open_one_is_noticed() {
     agent.receive_all(&mut run).await;
     agent.connect().execute_batch("INSERT INTO people VALUES (7, 'gus');").unwrap();
     agent.receive_until(&mut run, |agent| agent.replica().stream("crm.people").len() == 1).await;
-    run.kill().await;
+    run.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn every_storage_class_survives_copy_and_change() {
     agent.receive_all(&mut run).await;
     insert(&agent);
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     assert_eq!(agent.letters(), []);
     let mut rows = 0;
     for emission in &agent.durable {
@@ -62,7 +62,7 @@ async fn a_value_that_does_not_fit_is_a_dead_letter_and_its_neighbours_arrive() 
     application.execute("INSERT INTO v VALUES (4, 4, ?1)", [not_utf8]).unwrap();
     application.execute_batch("INSERT INTO v VALUES (5, 5, 'e'); UPDATE v SET n = 2 WHERE id = 2;").unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let letters = agent.letters();
     assert_eq!(letters.len(), 2, "{letters:?}");
     assert_eq!(letters[0].column.as_deref(), Some("n"));
@@ -101,7 +101,7 @@ async fn a_row_that_is_too_large_is_a_dead_letter_and_its_delete_arrives() {
         .execute_batch("UPDATE v SET b = zeroblob(20000000); DELETE FROM v WHERE id = 1;")
         .unwrap();
     agent.receive_all(&mut run).await;
-    run.kill().await;
+    run.stop().await.unwrap();
     let letters = agent.letters();
     assert_eq!(letters.len(), 3, "{letters:?}");
     assert!(letters.iter().all(|it| it.raw_truncated && it.reason.contains("8388608")), "{letters:?}");
