@@ -40,15 +40,16 @@ impl Precedes {
     fn note(&self, lag_bytes: u64, most_bytes: u64) {
         let mut claim = self.claim.lock();
         match &*claim {
-            None if lag_bytes > most_bytes => *claim = Some(self.turn.claim(REASON)),
-            Some(_) if lag_bytes <= most_bytes / 2 => *claim = None,
-            _ => return,
+            None if lag_bytes > most_bytes => {
+                tracing::warn!(lag_bytes, "the other sources of the agent wait until the slot keeps less");
+                *claim = Some(self.turn.claim(REASON));
+            }
+            Some(_) if lag_bytes <= most_bytes / 2 => {
+                tracing::info!(lag_bytes, "the other sources of the agent go on");
+                *claim = None;
+            }
+            _ => {}
         }
-        tracing::warn!(
-            lag_bytes,
-            others_wait = claim.is_some(),
-            "the other sources of the agent wait or go on"
-        );
     }
 }
 
