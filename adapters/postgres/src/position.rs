@@ -1,7 +1,8 @@
 //! The delivery checkpoint, one row per route and replay, beside the tables that it covers.
 
 use bytes::Bytes;
-use tokio_postgres::Client;
+use futures_util::future::try_join3;
+use tokio_postgres::{Client, Statement};
 use towpath_adapter_api::{Checkpoint, RouteKey};
 
 use crate::config::Config;
@@ -32,39 +33,57 @@ pub(crate) async fn create(client: &Client, config: &Config) -> Result<(), Postg
     client.batch_execute(&sql).await.map_err(PostgresError::server("create the table of checkpoints"))
 }
 
-/// The checkpoint that the database holds for a route.
-pub(crate) async fn read(
-    client: &Client,
-    config: &Config,
-    route: &RouteKey,
-) -> Result<Option<Checkpoint>, PostgresError> {
-    let sql = format!("SELECT checkpoint FROM {} WHERE route = $1", table(config));
-    let found = client.query_opt(&sql, &[&route.to_string()]).await;
-    let found = found.map_err(PostgresError::server("read the checkpoint"))?;
-    Ok(found.map(|row| Checkpoint(Bytes::from(row.get::<_, Vec<u8>>(0)))))
+/// What keeps the checkpoint of one route: statements that are prepared once, as each commit needs all of them.
+pub(crate) struct Position {
+    route: String,
+    /// What instances of the route wait for each other by.
+    name: String,
+    lock: Statement,
+    read: Statement,
+    write: Statement,
 }
 
-/// Waits, until the end of the transaction, for every other instance that serves the route.
-pub(crate) async fn lock(client: &Client, config: &Config, route: &RouteKey) -> Result<(), PostgresError> {
-    let name = format!("{} {route}", table(config));
-    let locked = client.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&name]).await;
-    locked.map(drop).map_err(PostgresError::server("wait for another instance of the route"))
-}
+impl Position {
+    /// Makes ready to keep the checkpoint of a route.
+    pub(crate) async fn prepare(
+        client: &Client,
+        config: &Config,
+        route: &RouteKey,
+    ) -> Result<Self, PostgresError> {
+        let table = table(config);
+        let read = format!("SELECT checkpoint FROM {table} WHERE route = $1");
+        let write = format!(
+            "INSERT INTO {table} (route, checkpoint) VALUES ($1, $2) \
+             ON CONFLICT (route) DO UPDATE SET checkpoint = excluded.checkpoint, updated_at = now()"
+        );
+        let prepared = try_join3(
+            client.prepare("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
+            client.prepare(&read),
+            client.prepare(&write),
+        );
+        let prepared = prepared.await.map_err(PostgresError::server("prepare to keep the checkpoint"));
+        let (lock, read, write) = prepared?;
+        Ok(Self { route: route.to_string(), name: format!("{table} {route}"), lock, read, write })
+    }
 
-/// Stores the checkpoint of a route.
-pub(crate) async fn write(
-    client: &Client,
-    config: &Config,
-    route: &RouteKey,
-    checkpoint: &Checkpoint,
-) -> Result<(), PostgresError> {
-    let sql = format!(
-        "INSERT INTO {} (route, checkpoint) VALUES ($1, $2) \
-         ON CONFLICT (route) DO UPDATE SET checkpoint = excluded.checkpoint, updated_at = now()",
-        table(config)
-    );
-    let stored = client.execute(&sql, &[&route.to_string(), &&checkpoint.0[..]]).await;
-    stored.map(drop).map_err(PostgresError::server("store the checkpoint"))
+    /// The checkpoint that the database holds.
+    pub(crate) async fn read(&self, client: &Client) -> Result<Option<Checkpoint>, PostgresError> {
+        let found = client.query_opt(&self.read, &[&self.route]).await;
+        let found = found.map_err(PostgresError::server("read the checkpoint"))?;
+        Ok(found.map(|row| Checkpoint(Bytes::from(row.get::<_, Vec<u8>>(0)))))
+    }
+
+    /// Waits, until the end of the transaction, for every other instance that serves the route.
+    pub(crate) async fn lock(&self, client: &Client) -> Result<(), PostgresError> {
+        let locked = client.execute(&self.lock, &[&self.name]).await;
+        locked.map(drop).map_err(PostgresError::server("wait for another instance of the route"))
+    }
+
+    /// Stores the checkpoint.
+    pub(crate) async fn write(&self, client: &Client, checkpoint: &Checkpoint) -> Result<(), PostgresError> {
+        let stored = client.execute(&self.write, &[&self.route, &&checkpoint.0[..]]).await;
+        stored.map(drop).map_err(PostgresError::server("store the checkpoint"))
+    }
 }
 
 fn table(config: &Config) -> String {

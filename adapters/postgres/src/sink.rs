@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use futures_util::future::{try_join, try_join3};
 use tokio_postgres::Client;
 use towpath_adapter_api::{
     AdapterError, Checkpoint, CommitReason, Delivery, Durability, Guarantee, Mode, Rejection, RouteKey, Sink,
@@ -13,6 +14,7 @@ use towpath_record::{SchemaHash, StreamName};
 use crate::config::Config;
 use crate::error::PostgresError;
 use crate::frame::Frame;
+use crate::position::Position;
 use crate::target::Target;
 use crate::write::Writer;
 use crate::{client, position};
@@ -29,6 +31,7 @@ struct Session {
     config: Config,
     client: Client,
     route: RouteKey,
+    position: Position,
     /// The checkpoint as this instance last read or wrote it.
     committed: Option<Checkpoint>,
     in_transaction: bool,
@@ -81,20 +84,24 @@ impl Session {
     async fn open(config: Config, route: RouteKey) -> Result<Self, PostgresError> {
         let client = client::connect(&config.server()).await?;
         position::create(&client, &config).await?;
-        let committed = position::read(&client, &config, &route).await?;
-        Ok(Self { config, client, route, committed, in_transaction: false, targets: HashMap::new() })
+        let position = Position::prepare(&client, &config, &route).await?;
+        let committed = position.read(&client).await?;
+        let (in_transaction, targets) = (false, HashMap::new());
+        Ok(Self { config, client, route, position, committed, in_transaction, targets })
     }
 
     /// Begins a transaction unless one is open. An earlier instance of this route may have been cut off in
     /// the middle of its commit, and the server may finish it after this one was opened; waiting for its lock
-    /// and comparing the checkpoint shows it.
+    /// and comparing the checkpoint shows it. The statements are sent one after another without waiting for answers;
+    /// the server runs them in that order.
     async fn begin(&mut self) -> Result<(), PostgresError> {
         if self.in_transaction {
             return Ok(());
         }
-        self.run("BEGIN", "begin a transaction").await?;
-        position::lock(&self.client, &self.config, &self.route).await?;
-        if position::read(&self.client, &self.config, &self.route).await? != self.committed {
+        let begun = self.run("BEGIN", "begin a transaction");
+        let (locked, stored) = (self.position.lock(&self.client), self.position.read(&self.client));
+        let ((), (), stored) = try_join3(begun, locked, stored).await?;
+        if stored != self.committed {
             return Err(PostgresError::Fenced { route: self.route });
         }
         self.in_transaction = true;
@@ -103,9 +110,10 @@ impl Session {
 
     async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<(), PostgresError> {
         self.begin().await?;
-        position::write(&self.client, &self.config, &self.route, checkpoint).await?;
-        self.run("COMMIT", "commit").await?;
+        // Where the checkpoint is not stored, `COMMIT` rolls back.
+        try_join(self.position.write(&self.client, checkpoint), self.run("COMMIT", "commit")).await?;
         self.in_transaction = false;
+        self.targets.values().for_each(Target::ended);
         self.committed = Some(checkpoint.clone());
         Ok(())
     }

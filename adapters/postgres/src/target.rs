@@ -5,6 +5,7 @@
 //! one statement, which lets PostgreSQL convert them as it would in any assignment.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_postgres::{Client, Statement};
 use towpath_adapter_api::Mode;
@@ -33,6 +34,8 @@ pub(crate) struct Stage {
     pub(crate) insert: Statement,
     /// Empties the stage.
     pub(crate) clear: Statement,
+    /// Whether there may be rows in it, which the end of the transaction removes.
+    pub(crate) used: AtomicBool,
 }
 
 /// How rows are told apart and ended: deleted, marked as deleted, or left as history.
@@ -93,7 +96,15 @@ impl Target {
                 way,
             }),
         };
-        Ok(Self { copy, stage: Some(Stage { insert, clear }), keyed, mode, table })
+        let stage = Stage { insert, clear, used: AtomicBool::new(false) };
+        Ok(Self { copy, stage: Some(stage), keyed, mode, table })
+    }
+
+    /// Notes that a transaction has ended.
+    pub(crate) fn ended(&self) {
+        if let Some(stage) = &self.stage {
+            stage.used.store(false, Ordering::Relaxed);
+        }
     }
 }
 

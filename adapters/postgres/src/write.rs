@@ -3,6 +3,9 @@
 //! Rows go in ranges, each behind a savepoint. A range that PostgreSQL refuses is rolled back and halved
 //! until the rows that it refuses stand alone.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures_util::future::{join, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use towpath_adapter_api::merge::{Plan, between_truncates, grouped};
@@ -36,8 +39,11 @@ impl Writer<'_> {
             if rows.is_empty() {
                 continue;
             }
-            self.run("SAVEPOINT towpath", "set a savepoint").await?;
-            let Err(error) = self.write_range(rows).await else {
+            // What follows is sent without waiting for the answer.
+            let (set, written) =
+                join(self.run("SAVEPOINT towpath", "set a savepoint"), self.write_range(rows)).await;
+            set?;
+            let Err(error) = written else {
                 self.run("RELEASE SAVEPOINT towpath", "release a savepoint").await?;
                 continue;
             };
@@ -113,16 +119,14 @@ impl Writer<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.copy_ends(keyed, rows).await?;
-        self.execute(&keyed.end, &[]).await?;
-        self.clear().await
+        try_join(self.clear(), self.copy_ends(keyed, rows)).await?;
+        self.execute(&keyed.end, &[]).await.map(drop)
     }
 
     /// Writes rows that leave some values as they are.
     async fn update(&self, rows: &[usize], update: &str) -> Result<(), PostgresError> {
-        self.copy(&self.target.copy, &self.frame.rows, rows).await?;
+        try_join(self.clear(), self.copy(&self.target.copy, &self.frame.rows, rows)).await?;
         let found = self.client.execute(update, &[]).await.map_err(self.failing())?;
-        self.clear().await?;
         self.all_found(found, rows.len())
     }
 
@@ -130,6 +134,7 @@ impl Writer<'_> {
     async fn add_versions(&self, keyed: &Keyed, rows: &[usize]) -> Result<(), PostgresError> {
         let is_end = |row: &usize| self.frame.ops[*row] == Some(Op::Delete);
         let (ends, writes): (Vec<_>, Vec<_>) = rows.iter().copied().partition(is_end);
+        self.clear().await?;
         if !ends.is_empty() {
             self.copy_ends(keyed, &ends).await?;
         }
@@ -148,7 +153,7 @@ impl Writer<'_> {
         if let Some(Stage { insert, .. }) = &self.target.stage {
             self.execute(insert, &[]).await?;
         }
-        self.clear().await
+        Ok(())
     }
 
     /// Gives staged rows the values of the current versions that they leave as they are.
@@ -168,18 +173,18 @@ impl Writer<'_> {
     }
 
     async fn insert(&self, rows: &[usize]) -> Result<(), PostgresError> {
-        self.copy(&self.target.copy, &self.frame.rows, rows).await?;
+        try_join(self.clear(), self.copy(&self.target.copy, &self.frame.rows, rows)).await?;
         if let Some(Stage { insert, .. }) = &self.target.stage {
             self.execute(insert, &[]).await?;
-            self.clear().await?;
         }
         Ok(())
     }
 
+    /// Empties the stage for what is copied next, if there may be rows in it.
     async fn clear(&self) -> Result<(), PostgresError> {
         match &self.target.stage {
-            Some(stage) => self.execute(&stage.clear, &[]).await.map(drop),
-            None => Ok(()),
+            Some(stage) if stage.used.swap(true, Relaxed) => self.execute(&stage.clear, &[]).await.map(drop),
+            _ => Ok(()),
         }
     }
 

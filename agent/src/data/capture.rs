@@ -51,6 +51,9 @@ impl<F: FnOnce()> Capture<'_, F> {
         orders: &mut mpsc::Receiver<ResendOrder>,
     ) -> Result<(), LaneError> {
         loop {
+            if self.batcher.is_due(Instant::now()) {
+                self.flush().await?;
+            }
             let deadline = self.batcher.deadline();
             let idle = self.weaving.is_none();
             // What the source has read waits where it is, and the source behind it.
@@ -60,9 +63,7 @@ impl<F: FnOnce()> Capture<'_, F> {
                     Some(emission) => self.take(emission).await?,
                     None => return self.flush().await,
                 },
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
-                    self.flush().await?;
-                }
+() = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {}
                 Some(order) = orders.recv(), if idle && takes => self.weaving = Some(Weaving::begin(order)),
                 () = read(&mut self.weaving), if !idle => {}
                 () = self.pause.changed() => {}
@@ -91,7 +92,7 @@ impl<F: FnOnce()> Capture<'_, F> {
     }
 
     async fn flush(&mut self) -> Result<(), LaneError> {
-        match self.batcher.close(now_us()) {
+        match self.batcher.close(Instant::now(), now_us()) {
             Some(parcel) => self.spool(parcel).await,
             None => Ok(()),
         }

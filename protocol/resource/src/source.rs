@@ -43,7 +43,7 @@ pub struct SourceSpec {
     pub release: ReleaseWhen,
 }
 
-/// How records are gathered into frames. A frame is sealed when one of the limits is reached.
+/// How records are gathered into frames. A frame is sealed when it is full, or when it may leave as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capture {
@@ -51,7 +51,8 @@ pub struct Capture {
     pub max_rows: u32,
     /// Most bytes of a frame's rows in memory, 4KiB to 8MiB. Default: `4MiB`.
     pub max_bytes: ByteSize,
-    /// How long the first row of a frame waits for others, at most `1m`. Default: `20ms`.
+    /// How long after a frame the next one leaves that is not full, at most `1m`. Rows that come after a longer rest
+    /// leave at once. Default: `5ms`.
     pub linger: TimeSpan,
 }
 
@@ -69,7 +70,7 @@ pub enum ReleaseWhen {
 
 impl Default for Capture {
     fn default() -> Self {
-        Self { max_rows: 16_384, max_bytes: ByteSize(4 << 20), linger: TimeSpan(Duration::from_millis(20)) }
+        Self { max_rows: 16_384, max_bytes: ByteSize(4 << 20), linger: TimeSpan(Duration::from_millis(5)) }
     }
 }
 

@@ -7,13 +7,12 @@ use arrow_array::builder::{
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_array::types::IntervalMonthDayNano;
-use bytes::Bytes;
 
 use super::kind::Kind;
 use super::text;
 
-/// A value of a column.
-pub(crate) enum Cell {
+/// A value of a column. Texts are those of the message that it came in.
+pub(crate) enum Cell<'a> {
     Null,
     Boolean(bool),
     Int16(i16),
@@ -22,17 +21,17 @@ pub(crate) enum Cell {
     Float32(f32),
     Float64(f64),
     Decimal(i128),
-    Text(Bytes),
+    Text(&'a str),
     Bytes(Vec<u8>),
     Interval(IntervalMonthDayNano),
 }
 
-impl Cell {
+impl<'a> Cell<'a> {
     /// Reads the text that PostgreSQL prints for a value.
     ///
     /// # Errors
     /// The column has no such value; the reason says what would help.
-    pub(crate) fn read(kind: Kind, bytes: &Bytes) -> Result<Self, String> {
+    pub(crate) fn read(kind: Kind, bytes: &'a [u8]) -> Result<Self, String> {
         if kind == Kind::Bytea {
             return text::bytea(bytes).map(Self::Bytes).ok_or_else(|| unreadable(kind));
         }
@@ -40,7 +39,7 @@ impl Cell {
             "the text is not UTF-8; a database with the encoding SQL_ASCII does not say what its bytes mean".to_owned()
         })?;
         let cell = match kind {
-            Kind::Text => Some(Self::Text(bytes.clone())),
+            Kind::Text => Some(Self::Text(text)),
             Kind::Bytea => None,
             Kind::Boolean => match text {
                 "t" => Some(Self::Boolean(true)),
@@ -60,16 +59,6 @@ impl Cell {
             Kind::Interval => text::interval(text).map(Self::Interval),
         };
         cell.ok_or_else(|| unreadable(kind))
-    }
-
-    /// About how much memory it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => 8 + text.len(),
-            Self::Bytes(bytes) => 8 + bytes.len(),
-            Self::Decimal(_) | Self::Interval(_) => 16,
-            _ => 8,
-        }
     }
 }
 
@@ -126,7 +115,7 @@ impl Cells {
     }
 
     /// Appends a cell that was read for the same column.
-    pub(crate) fn push(&mut self, cell: Cell) {
+    pub(crate) fn push(&mut self, cell: Cell<'_>) {
         match (self, cell) {
             (Self::Boolean(builder), Cell::Boolean(value)) => builder.append_value(value),
             (Self::Int16(builder), Cell::Int16(value)) => builder.append_value(value),
@@ -135,9 +124,7 @@ impl Cells {
             (Self::Float32(builder), Cell::Float32(value)) => builder.append_value(value),
             (Self::Float64(builder), Cell::Float64(value)) => builder.append_value(value),
             (Self::Decimal(builder), Cell::Decimal(value)) => builder.append_value(value),
-            (Self::Text(builder), Cell::Text(value)) => {
-                builder.append_value(str::from_utf8(&value).expect("`Cell::read` checked it"));
-            }
+            (Self::Text(builder), Cell::Text(value)) => builder.append_value(value),
             (Self::Bytes(builder), Cell::Bytes(value)) => builder.append_value(value),
             (Self::Date(builder), Cell::Int32(value)) => builder.append_value(value),
             (Self::Time(builder), Cell::Int64(value)) => builder.append_value(value),

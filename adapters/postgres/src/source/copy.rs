@@ -156,25 +156,18 @@ async fn copy_table(
         }
         None => None,
     };
+    outbox.copied_by = table.places(&copied.key.names).unwrap_or_default();
     let sql = select(copied, table, after.as_deref());
     let doing = format!("copy table {}; it needs SELECT on the table", table.name);
     let mut lines = wire.copy(&format!("COPY ({sql}) TO STDOUT"), &doing).await?;
     while let Some(line) = lines.next().await? {
-        let key = match line {
+        match line {
             Line::Whole(values) => {
-                let key = table.texts(&copied.key.names, &values).unwrap_or_default();
                 let row = Row { op: Op::Read, at_us, xid: None, values, before: None };
-                outbox.add(table, vec![row]).await.map_err(stopped)?;
-                Some(key)
+                outbox.add(table, [row]).await.map_err(stopped)?;
             }
-            Line::Cut(values, kept) => {
-                let key = table.texts(&copied.key.names, &values);
-                outbox.add_too_long(table, &kept).await.map_err(stopped)?;
-                key
-            }
-        };
-        // A row that was cut before its key leaves the key where it was: a later run tells of it again.
-        outbox.copied_key = key.or(outbox.copied_key.take());
+            Line::Cut(values, kept) => outbox.add_cut(table, values, &kept).await.map_err(stopped)?,
+        }
         if let Some(run) = outbox.position.runs.last_mut()
             && run.part.as_ref().is_none_or(|part| part.table != table.name)
         {
@@ -188,7 +181,7 @@ async fn copy_table(
 async fn truncate(table: &Arc<Table>, at_us: i64, outbox: &mut Outbox) -> Result<(), PostgresError> {
     tracing::info!(table = table.name, "the copy of the table begins again");
     let row = Row { op: Op::Truncate, at_us, xid: None, values: Vec::new(), before: None };
-    outbox.add(table, vec![row]).await.map_err(stopped)
+    outbox.add(table, [row]).await.map_err(stopped)
 }
 
 /// Takes back everything: the copy was stopped so often that a position cannot tell its runs apart any more.

@@ -252,7 +252,7 @@ impl<'a> Follower<'a> {
                     if let Some(table) = self.table(table)?
                         && !self.copied.has_table(&table, &commit)
                     {
-                        self.emit(&table, commit, vec![(Op::Truncate, Vec::new(), None)]).await?;
+                        self.emit(&table, commit, [(Op::Truncate, Vec::new(), None)]).await?;
                     }
                 }
             }
@@ -271,7 +271,7 @@ impl<'a> Follower<'a> {
         if self.copied.has(&self.catalog, table, &commit, &change.1).await? {
             return Ok(());
         }
-        self.emit(table, commit, vec![change]).await
+        self.emit(table, commit, [change]).await
     }
 
     /// An update that changes the key is a delete and a create to everyone who knows rows by their key.
@@ -336,11 +336,11 @@ impl<'a> Follower<'a> {
         &mut self,
         table: &Arc<Table>,
         commit: Commit,
-        rows: Vec<Change>,
+        changes: impl IntoIterator<Item = Change, IntoIter: ExactSizeIterator + Send>,
     ) -> Result<(), PostgresError> {
         let row =
             |(op, values, before)| Row { op, at_us: commit.at_us, xid: Some(commit.xid), values, before };
-        self.outbox.add(table, rows.into_iter().map(row).collect()).await.map_err(stopped)
+        self.outbox.add(table, changes.into_iter().map(row)).await.map_err(stopped)
     }
 
     /// Makes a dead letter of a change that was too long to be kept whole.

@@ -51,6 +51,17 @@ impl Kind {
         }
     }
 
+    /// About how much memory a value takes whose text has so many bytes.
+    pub(crate) fn cell_bytes(self, text: usize) -> usize {
+        match self {
+            Self::Text => 8 + text,
+            // Two digits for each byte, behind `\x`.
+            Self::Bytea => 8 + text.saturating_sub(2) / 2,
+            Self::Decimal { .. } | Self::Interval => 16,
+            _ => 8,
+        }
+    }
+
     /// The type of the stream's column.
     pub(crate) fn column_type(self) -> ColumnType {
         match self {

@@ -4,13 +4,13 @@
 //! more is here. So the last row of a transaction is always still in hand when its end comes, and the emission
 //! that holds it says that the transaction is complete.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch, StructArray, TimestampMicrosecondArray, UInt8Array};
 use arrow_schema::DataType;
-use bytes::Bytes;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
 use towpath_record::limits::MAX_ROW_BYTES;
@@ -18,9 +18,9 @@ use towpath_record::{Mark, Op, StreamName};
 
 use super::cell::{Cell, Cells};
 use super::config::SourceConfig;
-use super::message::Value;
+use super::message::{Tuple, Value};
 use super::position::SourcePosition;
-use super::table::{Misfit, Table};
+use super::table::{Misfit, Table, TableColumn};
 
 /// A longer key is not kept in a position.
 const MAX_KEY_BYTES: usize = 4 << 10;
@@ -35,9 +35,9 @@ pub(crate) struct Row {
     /// In microseconds since 1970-01-01 UTC.
     pub(crate) at_us: i64,
     pub(crate) xid: Option<u32>,
-    pub(crate) values: Vec<Value>,
+    pub(crate) values: Tuple,
     /// The row before the change, where it is known.
-    pub(crate) before: Option<Vec<Value>>,
+    pub(crate) before: Option<Tuple>,
 }
 
 /// Gathers rows and hands them over.
@@ -50,8 +50,10 @@ pub(crate) struct Outbox {
     open: Option<Open>,
     /// Where the source may resume after what is in hand.
     pub(crate) position: SourcePosition,
-    /// The key of the last row that was copied.
-    pub(crate) copied_key: Option<Vec<Bytes>>,
+    /// The columns of the key that rows are copied in the order of.
+    pub(crate) copied_by: Vec<usize>,
+    /// The row that was copied last, up to where it was cut if it was too long.
+    copied: Option<Tuple>,
     /// Whether the transaction of what is in hand goes on.
     pub(crate) continues: bool,
     emitted_at: Instant,
@@ -76,13 +78,6 @@ struct Batch {
     bytes: usize,
 }
 
-/// A row that fits its stream.
-struct Fitting {
-    cells: Vec<Cell>,
-    unchanged: Vec<usize>,
-    before: Option<Vec<Cell>>,
-}
-
 impl Outbox {
     pub(crate) fn new(
         output: Output,
@@ -100,7 +95,8 @@ impl Outbox {
             bytes,
             open: None,
             position,
-            copied_key: None,
+            copied_by: Vec::new(),
+            copied: None,
             continues: false,
             emitted_at: Instant::now(),
             emitted_lsn,
@@ -111,7 +107,12 @@ impl Outbox {
     ///
     /// # Errors
     /// The source is to stop.
-    pub(crate) async fn add(&mut self, table: &Arc<Table>, rows: Vec<Row>) -> Result<(), Stopped> {
+    pub(crate) async fn add(
+        &mut self,
+        table: &Arc<Table>,
+        rows: impl IntoIterator<Item = Row, IntoIter: ExactSizeIterator + Send>,
+    ) -> Result<(), Stopped> {
+        let rows = rows.into_iter();
         let fits = match &self.open {
             Some(Open::Rows(batch)) => {
                 let same = Arc::ptr_eq(&batch.table, table)
@@ -125,19 +126,47 @@ impl Outbox {
             self.flush().await?;
         }
         for row in rows {
-            match fitting(table, &row) {
-                Ok(fitting) => {
-                    // A letter before it in the same change was handed over first.
-                    if !matches!(self.open, Some(Open::Rows(_))) {
-                        self.flush().await?;
-                        self.open = Some(Open::Rows(Box::new(Batch::new(table.clone()))));
-                    }
-                    if let Some(Open::Rows(batch)) = &mut self.open {
-                        batch.push(&row, fitting);
-                    }
-                }
-                Err(misfit) => self.refuse(table, misfit, &row.values).await?,
+            self.add_row(table, row).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_row(&mut self, table: &Arc<Table>, row: Row) -> Result<(), Stopped> {
+        let mut batch = match self.open.take() {
+            Some(Open::Rows(batch)) => batch,
+            letters => {
+                self.open = letters;
+                Box::new(Batch::new(table.clone()))
             }
+        };
+        match batch.push(&row) {
+            Ok(()) => {
+                // A letter before it in the same change was handed over first.
+                self.flush().await?;
+                self.open = Some(Open::Rows(batch));
+            }
+            Err(misfit) => {
+                if !batch.ops.is_empty() {
+                    self.open = Some(Open::Rows(batch));
+                }
+                self.refuse(table, misfit, &row.values).await?;
+            }
+        }
+        if row.op == Op::Read {
+            self.copied = Some(row.values);
+        }
+        Ok(())
+    }
+
+    /// Takes in a copied row that was too long to be kept whole: its first values, and its first bytes.
+    ///
+    /// # Errors
+    /// The source is to stop.
+    pub(crate) async fn add_cut(&mut self, table: &Table, values: Tuple, kept: &[u8]) -> Result<(), Stopped> {
+        self.add_too_long(table, kept).await?;
+        // A row that was cut before its key leaves the key where it was: a later run tells of it again.
+        if self.copied_by.iter().all(|column| matches!(values.get(*column), Some(Value::Text(_)))) {
+            self.copied = Some(values);
         }
         Ok(())
     }
@@ -245,76 +274,85 @@ impl Outbox {
     }
 
     fn note_copied_key(&mut self) {
-        let Some(key) = self.copied_key.take() else { return };
+        let Some(copied) = self.copied.take() else { return };
         let Some(part) = self.position.runs.last_mut().and_then(|run| run.part.as_mut()) else { return };
-        let texts = key.iter().map(|text| str::from_utf8(text).map(str::to_owned));
-        part.key = match key.iter().map(Bytes::len).sum::<usize>() {
-            0..=MAX_KEY_BYTES => texts.collect::<Result<_, _>>().unwrap_or_default(),
-            _ => Vec::new(),
+        let text = |column: &usize| match copied.get(*column) {
+            Some(Value::Text(text)) if text.len() <= MAX_KEY_BYTES => str::from_utf8(text).ok(),
+            _ => None,
         };
+        let key = self.copied_by.iter().map(|column| text(column).map(str::to_owned));
+        let key: Vec<_> = key.collect::<Option<_>>().unwrap_or_default();
+        let fits = key.iter().map(String::len).sum::<usize>() <= MAX_KEY_BYTES;
+        part.key = if fits { key } else { Vec::new() };
     }
-}
-
-/// A row's cells, if it fits.
-fn fitting(table: &Table, row: &Row) -> Result<Fitting, Misfit> {
-    if row.op == Op::Truncate {
-        let cells = table.columns.iter().map(|_| Cell::Null).collect();
-        return Ok(Fitting { cells, unchanged: Vec::new(), before: None });
-    }
-    let (cells, unchanged) = table.cells(&row.values)?;
-    let before = row.before.as_ref().filter(|_| table.tells_before);
-    let before = before.map(|before| table.cells(before)).transpose()?.map(|(cells, _)| cells);
-    let bytes: usize = cells.iter().chain(before.iter().flatten()).map(Cell::bytes).sum();
-    if bytes > MAX_ROW_BYTES {
-        let reason = format!("the row has {bytes} bytes; a record holds at most {MAX_ROW_BYTES}");
-        return Err(Misfit { column: None, reason });
-    }
-    Ok(Fitting { cells, unchanged, before })
 }
 
 impl Batch {
     fn new(table: Arc<Table>) -> Self {
+        let before = table.columns.iter().filter(|_| table.tells_before);
         Self {
             ops: Vec::new(),
             times: Vec::new(),
             transactions: StringBuilder::new(),
             unchanged: ListBuilder::new(StringBuilder::new()),
             columns: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
-            before: table.columns.iter().map(|column| Cells::new(column.kind)).collect(),
+            before: before.map(|column| Cells::new(column.kind)).collect(),
             has_before: Vec::new(),
             bytes: 0,
             table,
         }
     }
 
-    fn push(&mut self, row: &Row, fitting: Fitting) {
-        let Fitting { cells, unchanged, before } = fitting;
+    /// Adds a row. What a row that does not fit leaves in some columns is cut off when the batch is finished, which is
+    /// then before the next row.
+    fn push(&mut self, row: &Row) -> Result<(), Misfit> {
+        let table = &*self.table;
+        if row.op == Op::Truncate {
+            self.columns.iter_mut().chain(&mut self.before).for_each(|cells| cells.push(Cell::Null));
+        } else {
+            self.bytes += table.row_bytes(row)?;
+            gather(&mut self.columns, &table.columns, &row.values)?;
+            match &row.before {
+                Some(before) if table.tells_before => gather(&mut self.before, &table.columns, before)?,
+                _ => self.before.iter_mut().for_each(|cells| cells.push(Cell::Null)),
+            }
+        }
+        if table.tells_unchanged {
+            let columns = table.columns.iter().zip(&row.values);
+            let mut some = false;
+            for (column, _) in columns.filter(|(_, value)| **value == Value::Unchanged) {
+                self.unchanged.values().append_value(&column.name);
+                some = true;
+            }
+            self.unchanged.append(some);
+        }
+        self.has_before.push(row.before.is_some());
         self.ops.push(row.op.code());
         self.times.push(row.at_us);
-        self.transactions.append_option(row.xid.map(|xid| xid.to_string()));
-        for index in &unchanged {
-            self.unchanged.values().append_value(&self.table.columns[*index].name);
+        match row.xid {
+            Some(xid) => {
+                write!(self.transactions, "{xid}").expect("a column takes any text");
+                self.transactions.append_value("");
+            }
+            None => self.transactions.append_null(),
         }
-        self.unchanged.append(!unchanged.is_empty());
-        if self.table.tells_before {
-            self.has_before.push(before.is_some());
-            let before = before.unwrap_or_else(|| cells.iter().map(|_| Cell::Null).collect());
-            self.bytes += gather(&mut self.before, before);
-        }
-        self.bytes += gather(&mut self.columns, cells) + ROW_BYTES;
+        self.bytes += ROW_BYTES;
+        Ok(())
     }
 
     fn finish(mut self) -> RecordBatch {
+        let rows = self.ops.len();
         let times = TimestampMicrosecondArray::from(self.times).with_timezone("UTC");
         let mut columns: Vec<ArrayRef> =
             vec![Arc::new(UInt8Array::from(self.ops)), Arc::new(times), Arc::new(self.transactions.finish())];
         if self.table.tells_unchanged {
             columns.push(Arc::new(self.unchanged.finish()));
         }
-        columns.extend(self.columns.iter_mut().map(Cells::finish));
+        let finish = |cells: &mut Cells| cells.finish().slice(0, rows);
+        columns.extend(self.columns.iter_mut().map(finish));
         let before = self.table.schema.arrow().fields().last().map(|field| field.data_type());
         if let Some(DataType::Struct(fields)) = before.filter(|_| self.table.tells_before) {
-            let arrays = self.before.iter_mut().map(Cells::finish).collect();
+            let arrays = self.before.iter_mut().map(finish).collect();
             columns.push(Arc::new(StructArray::new(fields.clone(), arrays, Some(self.has_before.into()))));
         }
         RecordBatch::try_new(self.table.schema.arrow().clone(), columns)
@@ -322,20 +360,26 @@ impl Batch {
     }
 }
 
-/// Appends a row's cells to their columns, and returns how many bytes they are.
-fn gather(columns: &mut [Cells], cells: Vec<Cell>) -> usize {
-    let mut bytes = 0;
-    for (column, cell) in columns.iter_mut().zip(cells) {
-        bytes += cell.bytes();
-        column.push(cell);
+/// Appends a row's values to their columns.
+fn gather(cells: &mut [Cells], columns: &[TableColumn], values: &[Value]) -> Result<(), Misfit> {
+    for ((cells, column), value) in cells.iter_mut().zip(columns).zip(values) {
+        cells.push(match value {
+            Value::Null | Value::Unchanged => Cell::Null,
+            Value::Text(text) => Cell::read(column.kind, text)
+                .map_err(|reason| Misfit { column: Some(column.name.clone()), reason })?,
+        });
     }
-    bytes
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Int64Array;
+    use arrow_array::cast::AsArray;
+    use bytes::Bytes;
     use serde_json::json;
-    use towpath_adapter_api::SourceDriver;
+    use towpath_adapter_api::{Releases, SourceDriver};
+    use towpath_record::schema::UNCHANGED_COLUMN;
 
     use super::super::table::tests::table;
     use super::*;
@@ -345,15 +389,43 @@ mod tests {
         Row { op: Op::Update, at_us: 0, xid: Some(7), values, before: None }
     }
 
-    #[tokio::test]
-    async fn the_last_row_of_a_transaction_says_that_it_is_complete() {
-        let (output, _releases, mut driver) = SourceDriver::channels(9);
+    fn outbox() -> (Outbox, SourceDriver, Releases) {
+        let (output, releases, driver) = SourceDriver::channels(9);
         let config = SourceConfig::read(&json!({ "url": "postgres://u@h/d", "batch_rows": 2 })).unwrap();
         let progress = StreamName::new("p").unwrap();
-        let mut outbox = Outbox::new(output, progress, &config, SourcePosition::default());
+        (Outbox::new(output, progress, &config, SourcePosition::default()), driver, releases)
+    }
+
+    #[tokio::test]
+    async fn a_row_that_does_not_fit_leaves_nothing_in_its_batch_and_names_its_column() {
+        let (mut outbox, mut driver, _releases) = outbox();
+        let table = Arc::new(table(b'd'));
+        let mut unreadable = row("2");
+        unreadable.values[1] = Value::Text(Bytes::from_static(b"\xff"));
+        outbox.add(&table, [row("1")]).await.unwrap();
+        outbox.add(&table, [unreadable]).await.unwrap();
+        outbox.add(&table, [row("y")]).await.unwrap();
+        outbox.flush().await.unwrap();
+        let Rows::Records { batch, .. } = driver.emissions.try_recv().unwrap().rows else {
+            panic!("no rows")
+        };
+        let ids: &Int64Array = batch.column_by_name("id").unwrap().as_primitive();
+        assert_eq!(ids.values(), &[1]);
+        let unchanged = batch.column_by_name(UNCHANGED_COLUMN).unwrap().as_list::<i32>().value(0);
+        assert_eq!(unchanged.as_string::<i32>().value(0), "note");
+        let Rows::DeadLetters(letters) = driver.emissions.try_recv().unwrap().rows else {
+            panic!("no letters")
+        };
+        let columns: Vec<_> = letters.iter().map(|letter| letter.column.as_deref().unwrap()).collect();
+        assert_eq!(columns, ["note", "id"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_row_of_a_transaction_says_that_it_is_complete() {
+        let (mut outbox, mut driver, _releases) = outbox();
         let table = Arc::new(table(b'd'));
         for (change, id) in (1..).zip(["1", "2", "x", "3"]) {
-            outbox.add(&table, vec![row(id)]).await.unwrap();
+            outbox.add(&table, [row(id)]).await.unwrap();
             outbox.position.move_to(5, change);
             outbox.continues = true;
         }

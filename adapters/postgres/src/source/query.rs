@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
@@ -162,7 +161,7 @@ async fn fetch(
 
 fn value(kind: Kind, row: &SimpleQueryRow, column: usize) -> Value {
     let Some(text) = row.get(column) else { return Value::Null };
-    let cell = match Cell::read(kind, &Bytes::copy_from_slice(text.as_bytes())) {
+    let cell = match Cell::read(kind, text.as_bytes()) {
         Ok(cell) => cell,
         Err(reason) => return Value::Misfit { reason, raw: text.to_owned() },
     };
@@ -180,7 +179,7 @@ fn value(kind: Kind, row: &SimpleQueryRow, column: usize) -> Value {
         (Cell::Float64(value), _) => Value::Float(value),
         (Cell::Decimal(units), Kind::Decimal { scale, .. }) => Value::Decimal { units, scale },
         (Cell::Decimal(units), _) => Value::Decimal { units, scale: 0 },
-        (Cell::Text(_), _) => Value::Text(text.to_owned()),
+        (Cell::Text(text), _) => Value::Text(text.to_owned()),
         (Cell::Bytes(bytes), _) => Value::Bytes(bytes),
         (Cell::Interval(interval), _) => {
             Value::Interval { months: interval.months, days: interval.days, nanos: interval.nanoseconds }

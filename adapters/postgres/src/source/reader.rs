@@ -181,12 +181,15 @@ impl Rows {
 
     /// Takes in a row that a record holds.
     fn push(&mut self, values: &Tuple) {
+        let mut bytes = 0;
         let cells = self.kinds.iter().zip(values).map(|(kind, value)| match value {
-            message::Value::Text(text) => Cell::read(*kind, text),
+            message::Value::Text(text) => {
+                bytes += kind.cell_bytes(text.len());
+                Cell::read(*kind, text)
+            }
             message::Value::Null | message::Value::Unchanged => Ok(Cell::Null),
         });
         let Ok(cells) = cells.collect::<Result<Vec<_>, _>>() else { return };
-        let bytes: usize = cells.iter().map(Cell::bytes).sum();
         if bytes > MAX_ROW_BYTES || cells.len() != self.cells.len() {
             return;
         }

@@ -5,10 +5,10 @@ use towpath_adapter_api::AdapterError;
 use towpath_record::schema::{BEFORE_COLUMN, UNCHANGED_COLUMN};
 use towpath_record::{Column, ColumnType, StreamName, StreamSchema};
 
-use super::cell::Cell;
 use super::config::SourceConfig;
 use super::kind::Kind;
 use super::message::{Relation, Tuple, Value};
+use super::outbox::{MAX_ROW_BYTES, Row};
 use crate::error::PostgresError;
 use crate::table::quoted;
 
@@ -107,26 +107,29 @@ impl Table {
         })
     }
 
-    /// A row's cells, and which of its columns were not sent.
-    pub(crate) fn cells(&self, values: &[Value]) -> Result<(Vec<Cell>, Vec<usize>), Misfit> {
-        if values.len() != self.columns.len() {
-            let reason = format!("it has {} values for {} columns", values.len(), self.columns.len());
+    /// About how much memory a row takes.
+    ///
+    /// # Errors
+    /// It is not one of this table, or larger than a record may be.
+    pub(crate) fn row_bytes(&self, row: &Row) -> Result<usize, Misfit> {
+        let before = row.before.as_ref().filter(|_| self.tells_before);
+        let mut bytes = 0;
+        for values in [&row.values].into_iter().chain(before) {
+            if values.len() != self.columns.len() {
+                let reason = format!("it has {} values for {} columns", values.len(), self.columns.len());
+                return Err(Misfit { column: None, reason });
+            }
+            let each = self.columns.iter().zip(values).map(|(column, value)| match value {
+                Value::Text(text) => column.kind.cell_bytes(text.len()),
+                Value::Null | Value::Unchanged => column.kind.cell_bytes(0),
+            });
+            bytes += each.sum::<usize>();
+        }
+        if bytes > MAX_ROW_BYTES {
+            let reason = format!("the row has {bytes} bytes; a record holds at most {MAX_ROW_BYTES}");
             return Err(Misfit { column: None, reason });
         }
-        let mut unchanged = Vec::new();
-        let mut cells = Vec::with_capacity(values.len());
-        for (index, (column, value)) in self.columns.iter().zip(values).enumerate() {
-            cells.push(match value {
-                Value::Null => Cell::Null,
-                Value::Unchanged => {
-                    unchanged.push(index);
-                    Cell::Null
-                }
-                Value::Text(text) => Cell::read(column.kind, text)
-                    .map_err(|reason| Misfit { column: Some(column.name.clone()), reason })?,
-            });
-        }
-        Ok((cells, unchanged))
+        Ok(bytes)
     }
 
     /// Whether two rows have different keys.
@@ -138,16 +141,18 @@ impl Table {
         })
     }
 
+    /// Where some columns are in a row; none if one of them is missing.
+    pub(crate) fn places(&self, names: &[String]) -> Option<Vec<usize>> {
+        names.iter().map(|name| self.columns.iter().position(|column| &column.name == name)).collect()
+    }
+
     /// The texts of some columns of a row; none if one of them is null or missing.
     pub(crate) fn texts(&self, names: &[String], values: &[Value]) -> Option<Vec<Bytes>> {
-        let text = |name: &String| {
-            let index = self.columns.iter().position(|column| &column.name == name)?;
-            match values.get(index)? {
-                Value::Text(text) => Some(text.clone()),
-                Value::Null | Value::Unchanged => None,
-            }
+        let text = |place: usize| match values.get(place)? {
+            Value::Text(text) => Some(text.clone()),
+            Value::Null | Value::Unchanged => None,
         };
-        names.iter().map(text).collect()
+        self.places(names)?.into_iter().map(text).collect()
     }
 }
 
@@ -202,18 +207,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_value_that_was_not_sent_is_told_and_not_invented() {
+    fn a_value_that_was_not_sent_is_that_of_the_row_before() {
         let table = table(b'd');
-        let (cells, unchanged) = table.cells(&[text("7"), Value::Unchanged]).ok().unwrap();
-        assert_eq!((cells.len(), unchanged), (2, vec![1]));
         let new = filled(vec![text("8"), Value::Unchanged], &[text("7"), text("x")]);
         assert_eq!(new, [text("8"), text("x")]);
         assert!(table.keys_differ(&[text("7"), Value::Null], &new));
-    }
-
-    #[test]
-    fn a_value_that_does_not_fit_names_its_column() {
-        let misfit = table(b'd').cells(&[text("x"), Value::Null]).err().unwrap();
-        assert_eq!(misfit.column.as_deref(), Some("id"));
     }
 }

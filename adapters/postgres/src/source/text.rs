@@ -23,9 +23,9 @@ pub(crate) fn date(text: &str) -> Option<i32> {
 
 /// Microseconds since midnight.
 pub(crate) fn time(text: &str) -> Option<i64> {
-    let mut parts = text.splitn(3, ':');
-    let (hours, minutes) = (whole(parts.next()?)?, whole(parts.next()?)?);
-    Some((hours * 3600 + minutes * 60) * US_PER_SECOND + seconds(parts.next()?)?)
+    let (hours, rest) = cut(text, b':')?;
+    let (minutes, rest) = cut(rest, b':')?;
+    Some((whole(hours)? * 3600 + whole(minutes)? * 60) * US_PER_SECOND + seconds(rest)?)
 }
 
 /// Microseconds since 1970-01-01, of a time without zone or, with `zoned`, of one in UTC.
@@ -37,7 +37,7 @@ pub(crate) fn timestamp(text: &str, zoned: bool) -> Option<i64> {
     }
     let (text, before_christ) = era(text);
     let text = if zoned { text.strip_suffix("+00")? } else { text };
-    let (date, clock) = text.split_once(' ')?;
+    let (date, clock) = cut(text, b' ')?;
     days(date, before_christ)?.checked_mul(US_PER_DAY)?.checked_add(time(clock)?)
 }
 
@@ -64,21 +64,19 @@ pub(crate) fn interval(text: &str) -> Option<IntervalMonthDayNano> {
 
 /// The number times `10^scale`, exactly. `NaN` and the infinities are none.
 pub(crate) fn decimal(text: &str, scale: u8) -> Option<i128> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
+    let (negative, size) = match text.strip_prefix('-') {
+        Some(size) => (true, size),
         None => (false, text),
     };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (whole, fraction) = cut(size, b'.').unwrap_or((size, ""));
     if whole.is_empty() || fraction.len() > usize::from(scale) {
         return None;
     }
     let missing = usize::from(scale) - fraction.len();
-    let all = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', missing));
-    let mut number = 0_i128;
-    for digit in all {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
+    let fraction = if fraction.is_empty() { 0 } else { digits(fraction)? };
+    let shift =
+        |number: i128, places: usize| number.checked_mul(10_i128.checked_pow(u32::try_from(places).ok()?)?);
+    let number = shift(digits(whole)?, scale.into())?.checked_add(shift(fraction, missing)?)?;
     Some(if negative { -number } else { number })
 }
 
@@ -99,8 +97,9 @@ fn era(text: &str) -> (&str, bool) {
 /// Days from 1970-01-01 to `YYYY-MM-DD`, after Howard Hinnant's `days_from_civil`: years begin in March, so
 /// that the leap day is the last one, and 400 of them make an era of 146,097 days.
 fn days(text: &str, before_christ: bool) -> Option<i64> {
-    let mut parts = text.splitn(3, '-');
-    let (year, month, day) = (whole(parts.next()?)?, whole(parts.next()?)?, whole(parts.next()?)?);
+    let (year, rest) = cut(text, b'-')?;
+    let (month, day) = cut(rest, b'-')?;
+    let (year, month, day) = (whole(year)?, whole(month)?, whole(day)?);
     // The year 1 BC is the year 0.
     let year = if before_christ { 1 - year } else { year };
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
@@ -124,7 +123,7 @@ fn clock(text: &str) -> Option<i64> {
 
 /// Microseconds of `SS` or `SS.ffffff`.
 fn seconds(text: &str) -> Option<i64> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (seconds, fraction) = cut(text, b'.').unwrap_or((text, ""));
     if fraction.len() > 6 {
         return None;
     }
@@ -132,9 +131,27 @@ fn seconds(text: &str) -> Option<i64> {
     Some(whole(seconds)? * US_PER_SECOND + us)
 }
 
-/// Digits and nothing else.
+/// A number of digits and nothing else.
 fn whole(text: &str) -> Option<i64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    let next = |number: i64, byte: u8| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    if text.is_empty() { None } else { text.bytes().try_fold(0, next) }
+}
+
+/// The same where it may be longer than a machine's word, which costs more.
+fn digits(text: &str) -> Option<i128> {
+    match text.len() {
+        ..=18 => whole(text).map(i128::from),
+        _ => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?,
+    }
+}
+
+/// What stands before and behind the first such byte. In texts as short as these a plain search is the fastest.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((&text[..place], &text[place + 1..]))
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use crate::link::{Disconnected, RouteFrame, RouteHandle, RouteReporter};
 
 /// A group commit is asked for after this many bytes of frames.
 const COMMIT_BYTES: usize = 8 << 20;
-/// A group commit is asked for when nothing has come for this long.
-const IDLE: Duration = Duration::from_millis(10);
+/// A group commit is asked for when nothing has come for as long as the last one took, and at the latest after this: a
+/// commit that costs little need not be saved.
+const LONGEST_IDLE: Duration = Duration::from_millis(10);
 /// A sink that has accepted but not stored is asked again this often.
 const RECOMMIT: Duration = Duration::from_millis(500);
 
@@ -72,6 +73,8 @@ pub(crate) struct Worker<F> {
     transaction_open: bool,
     accepted: bool,
     quiet_since: Instant,
+    /// How long a group commit waits for more.
+    idle: Duration,
     on_durable: F,
 }
 
@@ -99,6 +102,7 @@ impl<F: FnMut(Applied)> Worker<F> {
             transaction_open: false,
             accepted: false,
             quiet_since: Instant::now(),
+            idle: Duration::ZERO,
             on_durable,
         })
     }
@@ -127,7 +131,7 @@ impl<F: FnMut(Applied)> Worker<F> {
         if self.transaction_open {
             return None;
         }
-        let grouped = (self.uncommitted_bytes > 0).then(|| self.quiet_since + IDLE);
+        let grouped = (self.uncommitted_bytes > 0).then(|| self.quiet_since + self.idle);
         let accepted = self.accepted.then(|| self.quiet_since + RECOMMIT);
         let wanted = self.sink.commit_wanted_by().map(Instant::from_std);
         [grouped, accepted, wanted].into_iter().flatten().min()
@@ -199,9 +203,11 @@ impl<F: FnMut(Applied)> Worker<F> {
         if !something || self.transaction_open {
             return Ok(());
         }
+        let began = Instant::now();
         let durability = self.sink.commit(&self.progress.to_checkpoint(), reason).await?;
         self.uncommitted_bytes = 0;
         self.quiet_since = Instant::now();
+        self.idle = (self.quiet_since - began).min(LONGEST_IDLE);
         self.accepted = durability == Durability::Accepted;
         if durability == Durability::Durable {
             self.reporter.durable(self.progress.offset);

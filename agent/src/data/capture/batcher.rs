@@ -15,7 +15,7 @@ pub(crate) struct Limits {
     pub rows: usize,
     /// Most bytes of Arrow memory in a parcel.
     pub bytes: usize,
-    /// How long the first emission of a parcel waits for others.
+    /// How long after a parcel one leaves that is not full. After a longer rest it leaves at once.
     pub linger: Duration,
 }
 
@@ -38,10 +38,11 @@ pub(crate) struct Parcel {
 pub(crate) struct Batcher {
     limits: Limits,
     open: Option<Open>,
+    /// Before this no parcel leaves that is not full.
+    rests_until: Option<Instant>,
 }
 
 struct Open {
-    since: Instant,
     stream: StreamName,
     rows: OpenRows,
     row_count: usize,
@@ -60,7 +61,7 @@ enum OpenRows {
 
 impl Batcher {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, open: None }
+        Self { limits, open: None, rests_until: None }
     }
 
     /// Takes an emission in. Returns the parcels that it completes, in order: the one it does not fit into, and
@@ -68,33 +69,39 @@ impl Batcher {
     pub(crate) fn push(&mut self, now: Instant, now_us: i64, emission: Emission) -> Vec<Parcel> {
         let mut complete = Vec::new();
         if self.open.as_ref().is_some_and(|open| !open.takes(&emission, &self.limits)) {
-            complete.extend(self.close(now_us));
+            complete.extend(self.close(now, now_us));
         }
         match &mut self.open {
             Some(open) => open.add(emission),
-            None => self.open = Some(Open::new(now, emission)),
+            None => self.open = Some(Open::new(emission)),
         }
         if self.open.as_ref().is_some_and(|open| open.is_full(&self.limits)) {
-            complete.extend(self.close(now_us));
+            complete.extend(self.close(now, now_us));
         }
         complete
     }
 
-    /// When the open parcel has waited long enough.
+    /// Whether the open parcel may leave though it is not full.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.open.is_some() && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// When it may leave, if it waits.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.open.as_ref().map(|open| open.since + self.limits.linger)
+        self.rests_until.filter(|_| self.open.is_some())
     }
 
     /// Closes the open parcel, if there is one. `now_us` stamps dead letters.
-    pub(crate) fn close(&mut self, now_us: i64) -> Option<Parcel> {
-        self.open.take().map(|open| open.into_parcel(now_us))
+    pub(crate) fn close(&mut self, now: Instant, now_us: i64) -> Option<Parcel> {
+        let open = self.open.take()?;
+        self.rests_until = Some(now + self.limits.linger);
+        Some(open.into_parcel(now_us))
     }
 }
 
 impl Open {
-    fn new(now: Instant, emission: Emission) -> Self {
+    fn new(emission: Emission) -> Self {
         let mut open = Self {
-            since: now,
             stream: emission.stream.clone(),
             rows: match &emission.rows {
                 Rows::Records { schema, .. } => OpenRows::Records(schema.clone(), Vec::new()),
@@ -236,10 +243,24 @@ mod tests {
         let (now, mut batcher) = (Instant::now(), Batcher::new(limits()));
         assert!(batcher.push(now, 0, letters("a", 2, "p1")).is_empty());
         assert!(batcher.push(now, 0, letters("a", 3, "p2")).is_empty());
-        assert_eq!(batcher.deadline(), Some(now + Duration::from_millis(20)));
-        let parcel = batcher.close(0).unwrap();
+        let parcel = batcher.close(now, 0).unwrap();
         assert_eq!(shape(&[parcel]), [("a".into(), 5, "p2".into(), 2)]);
-        assert!(batcher.close(0).is_none());
+        assert!(batcher.close(now, 0).is_none());
+    }
+
+    #[test]
+    fn what_comes_after_a_rest_leaves_at_once_and_what_follows_it_is_gathered() {
+        let (now, mut batcher) = (Instant::now(), Batcher::new(limits()));
+        assert!(batcher.push(now, 0, letters("a", 1, "p1")).is_empty());
+        assert!(batcher.is_due(now));
+        batcher.close(now, 0).unwrap();
+        assert!(!batcher.is_due(now + limits().linger), "there is nothing to leave");
+        assert_eq!(batcher.deadline(), None);
+        let soon = now + limits().linger / 2;
+        assert!(batcher.push(soon, 0, letters("a", 1, "p2")).is_empty());
+        assert!(!batcher.is_due(soon));
+        assert_eq!(batcher.deadline(), Some(now + limits().linger));
+        assert!(batcher.is_due(now + limits().linger));
     }
 
     #[test]
@@ -258,7 +279,7 @@ mod tests {
         assert!(batcher.push(now, 0, letters("a", 1, "p1")).is_empty());
         let progress = Emission { rows: Rows::Progress, ..letters("z", 0, "p2") };
         assert!(batcher.push(now, 0, progress).is_empty());
-        assert_eq!(shape(&[batcher.close(0).unwrap()]), [("a".into(), 1, "p2".into(), 2)]);
+        assert_eq!(shape(&[batcher.close(now, 0).unwrap()]), [("a".into(), 1, "p2".into(), 2)]);
     }
 
     #[test]

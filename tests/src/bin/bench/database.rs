@@ -53,18 +53,37 @@ pub(crate) async fn remove_source(ours: &Ours, name: &str) -> Result<()> {
 
 /// Waits until a source has emitted so many records and dead letters, and the region log has them all.
 pub(crate) async fn wait_in_log(ours: &mut Ours, source: &str, records: u64) -> Result<()> {
+    let all = |read, waiting| read >= records && waiting == 0;
+    let read = wait_until(ours, source, all).await?;
+    ensure!(read == records, "{source} emitted {read} records for {records}");
+    Ok(())
+}
+
+/// Waits until the region log has some of a source's records, and returns how many.
+pub(crate) async fn wait_first_in_log(ours: &mut Ours, source: &str) -> Result<u64> {
+    let mut there = 0;
+    let some = |read: u64, waiting| {
+        there = read.saturating_sub(waiting);
+        there > 0
+    };
+    wait_until(ours, source, some).await?;
+    Ok(there)
+}
+
+/// Waits for what a source has read, and how much of it waits for the region log. Returns what was read.
+async fn wait_until(ours: &mut Ours, source: &str, mut is_so: impl FnMut(u64, u64) -> bool) -> Result<u64> {
     let started = Instant::now();
     loop {
         let metrics = ours.fleet.agent(PLANT).metrics().await?;
         let of = |name: &str| metrics.sum(name, source) as u64;
         let read = of("towpath_source_records_total") + of("towpath_source_dead_letters_total");
-        if read >= records && of("towpath_source_lag_records") == 0 && of("towpath_source_lag_frames") == 0 {
-            ensure!(read == records, "{source} emitted {read} records for {records}");
-            return Ok(());
+        let waiting = of("towpath_source_lag_records").max(of("towpath_source_lag_frames"));
+        if is_so(read, waiting) {
+            return Ok(read);
         }
         ensure!(
             started.elapsed() < LIMIT,
-            "{source} has emitted {read} of {records} records\n{}",
+            "{source} has emitted {read} records, and {waiting} of them wait\n{}",
             ours.fleet.post_mortem()
         );
         tokio::time::sleep(POLL).await;

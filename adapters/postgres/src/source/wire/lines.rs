@@ -15,6 +15,9 @@ const DOING: &str = "copy rows";
 /// a record may hold are longer.
 const MAX_LINE_BYTES: usize = 2 * MAX_ROW_BYTES + (1 << 20);
 
+/// How many columns most tables have at most.
+const COLUMNS: usize = 32;
+
 /// A row.
 pub(crate) enum Line {
     /// All its values.
@@ -65,22 +68,22 @@ impl Lines<'_> {
 
 /// The values of a line: fields between tabs, `\N` for null, and a backslash before what would be mistaken.
 pub(crate) fn fields(line: &Bytes) -> Tuple {
-    let line = line.slice(..line.len() - usize::from(line.ends_with(b"\n")));
-    let mut values = Vec::new();
-    let mut start = 0;
-    loop {
-        let end = memchr::memchr(b'\t', &line[start..]).map_or(line.len(), |tab| start + tab);
-        let field = line.slice(start..end);
-        values.push(match &*field {
-            b"\\N" => Value::Null,
-            plain if memchr::memchr(b'\\', plain).is_none() => Value::Text(field),
-            escaped => Value::Text(unescaped(escaped)),
-        });
-        if end == line.len() {
-            return values;
+    let end = line.len() - usize::from(line.ends_with(b"\n"));
+    let mut values = Vec::with_capacity(COLUMNS);
+    let (mut start, mut is_escaped) = (0, false);
+    for place in memchr::memchr2_iter(b'\t', b'\\', &line[..end]).chain([end]) {
+        if line.get(place) == Some(&b'\\') {
+            is_escaped = true;
+            continue;
         }
-        start = end + 1;
+        values.push(match &line[start..place] {
+            b"\\N" => Value::Null,
+            escaped if is_escaped => Value::Text(unescaped(escaped)),
+            _ => Value::Text(line.slice(start..place)),
+        });
+        (start, is_escaped) = (place + 1, false);
     }
+    values
 }
 
 fn unescaped(field: &[u8]) -> Bytes {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::future::LocalBoxFuture;
@@ -20,7 +20,7 @@ use towpath_tests::usage::Usage;
 
 use super::walsender::read_to;
 use super::{COLUMNS, Server, rows};
-use crate::database::{DatabaseOptions, LIMIT, add_source, remove_source, wait_in_log};
+use crate::database::{DatabaseOptions, LIMIT, add_source, remove_source, wait_first_in_log, wait_in_log};
 use crate::measure::{Figures, Spent, Subject, Trial, in_turn};
 use crate::ours::Ours;
 
@@ -78,8 +78,9 @@ pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
         }
     }
     figures.notes.push(
-        "Half of the changes are inserts, half are updates. MB are of the rows as text. Ours includes the start of the \
-         source and ends when the region log is durable; the yardsticks discard what they read."
+        "Half of the changes are inserts, half are updates. MB are of the rows as text. Ours is measured from the first \
+         change that is durable in the region log to the last; the yardsticks, from their connection on, discard what they \
+         read."
             .to_owned(),
     );
     Ok(figures)
@@ -156,18 +157,23 @@ impl Subject for CdcSubject {
         Box::pin(async move {
             let ends = self.ends.lock().await;
             let (end, row_bytes) = ends.get(&self.load.size).context("the run was not staged")?;
-            let (elapsed, spent, slot) = match &self.way {
+            let Measured { changes, elapsed, spent, slot } = match &self.way {
                 Way::Ours(ours) => self.ours(&mut *ours.lock().await, run).await?,
                 Way::Discards => self.discards(end, run).await?,
                 Way::Recvlogical(folder) => self.recvlogical(folder.clone(), end, run)?,
             };
             self.server.drop_slot(&slot).await?;
-            Ok(Trial::new(elapsed, row_bytes * self.load.changes, self.load.changes, spent))
+            Ok(Trial::new(elapsed, row_bytes * changes, changes, spent))
         })
     }
 }
 
-type Measured = (std::time::Duration, Vec<Spent>, String);
+struct Measured {
+    changes: u64,
+    elapsed: Duration,
+    spent: Vec<Spent>,
+    slot: String,
+}
 
 impl CdcSubject {
     async fn ours(&self, ours: &mut Ours, run: usize) -> Result<Measured> {
@@ -177,13 +183,14 @@ impl CdcSubject {
             "slot": slot, "publication": table, "create": false, "snapshot": "never",
             "tables": [format!("public.{table}")], "stream": format!("bench.{name}.{{table}}"),
         });
-        let measurement = ours.measure()?;
         add_source(ours, &name, "postgres", self.server.config(&config)).await?;
+        let before = wait_first_in_log(ours, &name).await?;
+        let measurement = ours.measure()?;
         wait_in_log(ours, &name, self.load.changes).await?;
         let (elapsed, mut spent) = ours.measured(&measurement)?;
         spent.retain(|process| process.process != CLOUD);
         remove_source(ours, &name).await?;
-        Ok((elapsed, spent, slot))
+        Ok(Measured { changes: self.load.changes - before, elapsed, spent, slot })
     }
 
     async fn discards(&self, end: &str, run: usize) -> Result<Measured> {
@@ -197,7 +204,8 @@ impl CdcSubject {
         };
         read.await??;
         let (elapsed, after) = (started.elapsed(), Usage::of(own)?);
-        Ok((elapsed, vec![Spent::between("reader", before, after)], slot))
+        let spent = vec![Spent::between("reader", before, after)];
+        Ok(Measured { changes: self.load.changes, elapsed, spent, slot })
     }
 
     fn recvlogical(&self, folder: PathBuf, end: &str, run: usize) -> Result<Measured> {
@@ -209,6 +217,8 @@ impl CdcSubject {
             .arguments([format!("publication_names={table}")]);
         let started = Instant::now();
         let usage = launch.run(LIMIT)?;
-        Ok((started.elapsed(), vec![Spent::between("pg_recvlogical", Usage::default(), usage)], slot))
+        let (changes, elapsed) = (self.load.changes, started.elapsed());
+        let spent = vec![Spent::between("pg_recvlogical", Usage::default(), usage)];
+        Ok(Measured { changes, elapsed, spent, slot })
     }
 }
