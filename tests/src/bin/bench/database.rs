@@ -13,8 +13,8 @@ use crate::ours::Ours;
 
 /// How long one step of a bench of a database may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(3600);
-/// How often it is looked at whether a step is done.
-pub(crate) const POLL: Duration = Duration::from_millis(5);
+/// How often it is looked at whether a step is done. To look costs the processors that are measured.
+pub(crate) const POLL: Duration = Duration::from_millis(25);
 
 /// What every bench of a database takes.
 #[derive(Args, Clone, Debug)]

@@ -17,6 +17,8 @@ const SMALL_READ_BYTES: usize = 64 << 10;
 /// How long more is waited for while messages flow. A server that is woken for each small piece that it may send
 /// spends its time on waking; a pause lets it fill the socket.
 const LULL: Duration = Duration::from_millis(1);
+/// Messages flow when a read follows the one before it within this time, pause and all.
+const FLOWS_WITHIN: Duration = Duration::from_millis(6);
 /// Tag and length.
 const HEAD_BYTES: usize = 5;
 
@@ -118,7 +120,7 @@ impl<I: AsyncRead + Unpin> Frames<I> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.flows = read < SMALL_READ_BYTES && self.last_read.elapsed() < 2 * LULL;
+        self.flows = read < SMALL_READ_BYTES && self.last_read.elapsed() < FLOWS_WITHIN;
         self.last_read = Instant::now();
         Ok(())
     }
