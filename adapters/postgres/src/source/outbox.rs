@@ -404,7 +404,6 @@ mod tests {
         unreadable.values[1] = Value::Text(Bytes::from_static(b"\xff"));
         outbox.add(&table, [row("1")]).await.unwrap();
         outbox.add(&table, [unreadable]).await.unwrap();
-        outbox.add(&table, [row("y")]).await.unwrap();
         outbox.flush().await.unwrap();
         let Rows::Records { batch, .. } = driver.emissions.try_recv().unwrap().rows else {
             panic!("no rows")
@@ -416,8 +415,8 @@ mod tests {
         let Rows::DeadLetters(letters) = driver.emissions.try_recv().unwrap().rows else {
             panic!("no letters")
         };
-        let columns: Vec<_> = letters.iter().map(|letter| letter.column.as_deref().unwrap()).collect();
-        assert_eq!(columns, ["note", "id"]);
+        let columns: Vec<_> = letters.iter().map(|letter| letter.column.as_deref()).collect();
+        assert_eq!(columns, [Some("note")]);
     }
 
     #[tokio::test]
