@@ -63,7 +63,7 @@ impl<F: FnOnce()> Capture<'_, F> {
                     Some(emission) => self.take(emission).await?,
                     None => return self.flush().await,
                 },
-() = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {}
+                () = until(deadline) => {}
                 Some(order) = orders.recv(), if idle && takes => self.weaving = Some(Weaving::begin(order)),
                 () = read(&mut self.weaving), if !idle => {}
                 () = self.pause.changed() => {}
@@ -149,6 +149,13 @@ impl<F: FnOnce()> Capture<'_, F> {
 async fn read(weaving: &mut Option<Weaving>) {
     match weaving.as_mut().filter(|weaving| !weaving.is_read()) {
         Some(weaving) => weaving.read().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
