@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use towpath_log::Retention;
 use towpath_record::{ByteSize, RegionName, TimeSpan};
 
+use crate::api::ApiSettings;
+
 /// The configuration file of a control plane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +22,8 @@ pub struct ControlConfig {
     pub log: LogSettings,
     /// The certificates of agents.
     pub certificates: CertificateSettings,
+    /// The admin API.
+    pub api: ApiSettings,
 }
 
 /// How the region log is kept.
@@ -53,6 +57,7 @@ impl Default for ControlConfig {
             names: Vec::new(),
             log: LogSettings::default(),
             certificates: CertificateSettings::default(),
+            api: ApiSettings::default(),
         }
     }
 }

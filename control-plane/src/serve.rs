@@ -103,7 +103,8 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         serve_metrics(address, service.clone(), stop.clone()).await?;
     }
     let enrolment = EnrolmentService::new(issuer).into_server();
-    let router = api::router(service, options.metrics.is_none()).route_service(&enrolment_path(), enrolment);
+    let router = api::router(service, &config.api, options.metrics.is_none())
+        .route_service(&enrolment_path(), enrolment);
     let listener =
         TlsListener::new(tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?))?;
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");

@@ -20,6 +20,7 @@ use crate::plan::{Applied, Enrolled, World};
 use crate::projection::Projection;
 use crate::secret::SecretHash;
 use crate::state::{AcceptedSchema, State};
+use crate::terms::Terms;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -135,7 +136,20 @@ impl<S: Storage> Catalog<S> {
     /// # Errors
     /// It is not valid, in itself or beside what is there, or the catalog cannot record it.
     pub fn apply(&self, manifest: AnyManifest, cause: &Cause) -> Result<Applied, ApplyError> {
-        let mut results = self.apply_all(vec![manifest], cause, false);
+        self.apply_on(&Terms::default(), manifest, cause)
+    }
+
+    /// Takes a manifest on these terms.
+    ///
+    /// # Errors
+    /// As [`Catalog::apply`], or the terms do not hold.
+    pub fn apply_on(
+        &self,
+        terms: &Terms,
+        manifest: AnyManifest,
+        cause: &Cause,
+    ) -> Result<Applied, ApplyError> {
+        let mut results = self.apply_each(terms, vec![manifest], cause);
         results.pop().expect("there is one result for each manifest")
     }
 
@@ -147,6 +161,15 @@ impl<S: Storage> Catalog<S> {
         cause: &Cause,
         dry_run: bool,
     ) -> Vec<Result<Applied, ApplyError>> {
+        self.apply_each(&Terms::tried(dry_run), manifests, cause)
+    }
+
+    fn apply_each(
+        &self,
+        terms: &Terms,
+        manifests: Vec<AnyManifest>,
+        cause: &Cause,
+    ) -> Vec<Result<Applied, ApplyError>> {
         let mut writer = self.writer.lock();
         let at = (self.config.clock)();
         let mut scratch = State::clone(&self.shown.borrow());
@@ -156,8 +179,8 @@ impl<S: Storage> Catalog<S> {
         let (mut events, mut recorded_for) = (Vec::new(), Vec::new());
         for (n, manifest) in ordered {
             let world = World { state: &scratch, regions: &self.config.regions, now: at };
-            results[n] = Some(match world.apply(manifest) {
-                Err(invalid) => Err(invalid.into()),
+            results[n] = Some(match world.apply_on(&terms.expected, manifest) {
+                Err(refused) => Err(refused),
                 Ok((applied, event)) => {
                     if let Some(kind) = event {
                         let event = Event { seq: scratch.seq + 1, at, cause: cause.clone(), kind };
@@ -169,7 +192,7 @@ impl<S: Storage> Catalog<S> {
                 }
             });
         }
-        if !dry_run {
+        if !terms.dry_run {
             let (done, failure) = self.record(&mut writer, &events);
             if let Some(failure) = failure {
                 for n in &recorded_for[done..] {
@@ -185,7 +208,24 @@ impl<S: Storage> Catalog<S> {
     /// # Errors
     /// It is not there, others refer to it, or the catalog cannot record it.
     pub fn delete(&self, kind: Kind, name: &ResourceName, cause: &Cause) -> Result<(), DeleteError> {
-        self.command(cause, |world| Ok(((), Some(world.delete(kind, name)?))))
+        self.delete_on(&Terms::default(), kind, name, cause)
+    }
+
+    /// Deletes a resource on these terms.
+    ///
+    /// # Errors
+    /// As [`Catalog::delete`], or the terms do not hold.
+    pub fn delete_on(
+        &self,
+        terms: &Terms,
+        kind: Kind,
+        name: &ResourceName,
+        cause: &Cause,
+    ) -> Result<(), DeleteError> {
+        self.command(cause, |world| {
+            let event = world.delete_on(&terms.expected, kind, name)?;
+            Ok(((), (!terms.dry_run).then_some(event)))
+        })
     }
 
     /// Keeps the hash of a new enrolment token for a site.

@@ -16,8 +16,7 @@ impl State {
         let agent = self.agent(id)?;
         let region =
             self.sites.get(&agent.spec.site).map_or_else(RegionName::main, |site| site.spec.region.clone());
-        let sources = self.sources.values().filter(|source| source.spec.agent == *agent.name());
-        let sinks = self.sinks.values().filter(|sink| sink.spec.agent == *agent.name());
+        let (sources, sinks) = (self.sources_of(agent.name()), self.sinks_of(agent.name()));
         Some(Desired {
             generation: self.desired_generation(id),
             agent: id,

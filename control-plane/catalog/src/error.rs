@@ -7,6 +7,7 @@ use towpath_resource::{Invalid, Kind};
 use towpath_segment::{AppendError, ReadError, StorageFault};
 
 use crate::chain::ChainFault;
+use crate::terms::Stale;
 
 /// The catalog could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum TargetError {
 /// A manifest was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
+    /// The resource is not in the state that the change was meant for.
+    #[error(transparent)]
+    Stale(#[from] Stale),
     /// It is not valid, in itself or beside what is there.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -85,6 +89,9 @@ pub enum ApplyError {
 /// A resource was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
+    /// The resource is not in the state that the change was meant for.
+    #[error(transparent)]
+    Stale(#[from] Stale),
     /// It is not there.
     #[error(transparent)]
     Unknown(#[from] UnknownResource),

@@ -21,11 +21,13 @@ pub mod event;
 mod chain;
 mod event_log;
 mod resources;
+mod references;
 pub mod state;
 mod transition;
 mod projection;
 mod desired;
 pub mod error;
+mod terms;
 mod plan;
 mod catalog;
 
@@ -39,3 +41,4 @@ pub use secret::SecretHash;
 pub use state::{
     AcceptedSchema, AdminToken, Certificate, Map, Replay, Revocation, State, Table, Token, TokenUse,
 };
+pub use terms::{Expected, Found, Stale, Terms};

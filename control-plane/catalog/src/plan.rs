@@ -10,10 +10,11 @@ use towpath_resource::{
 };
 use uuid::Uuid;
 
-use crate::error::{DeleteError, EnrolError, UnknownResource};
+use crate::error::{ApplyError, DeleteError, EnrolError, UnknownResource};
 use crate::event::EventKind;
 use crate::secret::SecretHash;
 use crate::state::{AcceptedSchema, State, Table};
+use crate::terms::Expected;
 
 /// What became of a manifest.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,8 +69,30 @@ impl Lookup for World<'_> {
 }
 
 impl World<'_> {
+    /// Takes a manifest if what is there is what was expected. No event when it changes nothing.
+    pub(crate) fn apply_on(
+        &self,
+        expected: &Expected,
+        manifest: AnyManifest,
+    ) -> Result<(Applied, Option<EventKind>), ApplyError> {
+        let there = self.state.generation_of(manifest.kind(), manifest.name());
+        expected.check(|| manifest.subject(), there)?;
+        Ok(self.apply(manifest)?)
+    }
+
+    /// Deletes a resource that nothing else needs, if it is what was expected.
+    pub(crate) fn delete_on(
+        &self,
+        expected: &Expected,
+        kind: Kind,
+        name: &ResourceName,
+    ) -> Result<EventKind, DeleteError> {
+        expected.check(|| format!("{kind} {name}"), self.state.generation_of(kind, name))?;
+        self.delete(kind, name)
+    }
+
     /// Takes a manifest. No event when it changes nothing.
-    pub(crate) fn apply(&self, manifest: AnyManifest) -> Result<(Applied, Option<EventKind>), Invalid> {
+    fn apply(&self, manifest: AnyManifest) -> Result<(Applied, Option<EventKind>), Invalid> {
         let mut faults = Faults::default();
         self.check_beside(&manifest, &mut faults);
         each_kind!(manifest, AnyManifest::manifest => self.apply_one(manifest, faults))
@@ -128,10 +151,8 @@ impl World<'_> {
         if before.is_none_or(|before| before.spec.region == manifest.spec.region) {
             return;
         }
-        let here = |source: &&Resource<SourceSpec>| {
-            self.state.site_of(&source.spec.agent).is_some_and(|site| *site.name() == manifest.metadata.name)
-        };
-        let held_by = self.state.sources.values().find(here);
+        let agents = self.state.agents_at(&manifest.metadata.name);
+        let held_by = agents.flat_map(|agent| self.state.sources_of(agent.name())).next();
         if let Some(source) = held_by {
             faults.add(
                 "spec.region",
@@ -161,7 +182,7 @@ impl World<'_> {
     }
 
     /// Deletes a resource that nothing else needs.
-    pub(crate) fn delete(&self, kind: Kind, name: &ResourceName) -> Result<EventKind, DeleteError> {
+    fn delete(&self, kind: Kind, name: &ResourceName) -> Result<EventKind, DeleteError> {
         let Some(resource) = self.state.get(kind, name) else {
             return Err(self.state.unknown(kind, name.as_str()).into());
         };

@@ -201,7 +201,7 @@ impl State {
 }
 
 fn put<S: Table>(state: &mut State, resource: towpath_resource::Resource<S>) {
-    S::of_mut(state).put(resource);
+    state.keep(resource);
 }
 
 fn id<I: std::str::FromStr>(key: &str, text: &str) -> Result<I, Damage> {

@@ -41,6 +41,17 @@ impl<S: Spec> Resources<S> {
         self.by_name.range((Excluded(name), Unbounded)).map(|(_, resource)| resource)
     }
 
+    /// Those whose names come before this one, the last of them first.
+    pub fn before<'a>(&'a self, name: &'a ResourceName) -> impl Iterator<Item = &'a Resource<S>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.by_name.range((Unbounded, Excluded(name))).rev().map(|(_, resource)| resource)
+    }
+
+    /// All of them, in the order of their names from the last.
+    pub fn values_from_last(&self) -> impl Iterator<Item = &Resource<S>> {
+        self.by_name.values().rev()
+    }
+
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &ResourceName> {
         self.by_name.keys()

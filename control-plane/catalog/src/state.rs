@@ -12,6 +12,7 @@ use towpath_resource::{
 
 use crate::chain::EventHash;
 use crate::error::UnknownResource;
+use crate::references::References;
 use crate::resources::Resources;
 use crate::secret::SecretHash;
 
@@ -33,6 +34,8 @@ macro_rules! state {
                 #[doc = concat!("The ", $many, ".")]
                 pub $table: Resources<towpath_resource::$spec>,
             )*
+            /// Which resources refer to which.
+            pub(crate) references: References,
             /// Enrolment tokens; those long expired are forgotten.
             pub tokens: Map<TokenId, Token>,
             /// Tokens of admins.
@@ -171,6 +174,11 @@ impl State {
         kind_of!(kind, S => S::of(self).get(name).cloned().map(Into::into))
     }
 
+    /// The generation that made a resource as it is, if it is there.
+    pub fn generation_of(&self, kind: Kind, name: &ResourceName) -> Option<u64> {
+        kind_of!(kind, S => S::of(self).get(name).map(|resource| resource.generation))
+    }
+
     /// A resource that must be there.
     ///
     /// # Errors
@@ -252,18 +260,44 @@ impl State {
         self.tokens.iter().find(|(_, token)| token.hash.is(secret)).map(|(id, token)| (*id, token))
     }
 
+    /// The agents at a site, in the order of their names.
+    pub fn agents_at(&self, site: &ResourceName) -> impl Iterator<Item = &Resource<AgentSpec>> {
+        self.naming::<AgentSpec>(Kind::Site, site)
+    }
+
+    /// The sources that an agent reads, in the order of their names.
+    pub fn sources_of(&self, agent: &ResourceName) -> impl Iterator<Item = &Resource<SourceSpec>> {
+        self.naming::<SourceSpec>(Kind::Agent, agent)
+    }
+
+    /// The sinks that an agent writes, in the order of their names.
+    pub fn sinks_of(&self, agent: &ResourceName) -> impl Iterator<Item = &Resource<SinkSpec>> {
+        self.naming::<SinkSpec>(Kind::Agent, agent)
+    }
+
     /// What refers to a resource, as in `source erp-files`.
     pub(crate) fn referrers(&self, kind: Kind, name: &ResourceName) -> Vec<String> {
-        let mut found = Vec::new();
-        for referring in Kind::ALL {
-            kind_of!(referring, S => collect_referrers::<S>(self, kind, name, &mut found));
-        }
-        found
+        self.references.to(kind, name).map(|(kind, name)| format!("{kind} {name}")).collect()
     }
-}
 
-fn collect_referrers<S: Table>(state: &State, kind: Kind, name: &ResourceName, found: &mut Vec<String>) {
-    let refers = |spec: &S| spec.references().iter().any(|r| r.kind == kind && r.name == *name);
-    let referring = S::of(state).values().filter(|resource| refers(&resource.spec));
-    found.extend(referring.map(|resource| format!("{} {}", S::KIND, resource.name())));
+    /// Keeps a resource, in place of the one of its name.
+    pub(crate) fn keep<S: Table>(&mut self, resource: Resource<S>) {
+        self.take_away::<S>(resource.name());
+        self.references.add(&resource);
+        S::of_mut(self).put(resource);
+    }
+
+    /// Keeps a resource no more.
+    pub(crate) fn take_away<S: Table>(&mut self, name: &ResourceName) {
+        if let Some(before) = S::of(self).get(name).cloned() {
+            self.references.remove(&before);
+            S::of_mut(self).remove(name);
+        }
+    }
+
+    /// The resources of one kind that refer to another.
+    fn naming<S: Table>(&self, kind: Kind, name: &ResourceName) -> impl Iterator<Item = &Resource<S>> {
+        let those = self.references.to(kind, name).filter(|(kind, _)| *kind == S::KIND);
+        those.filter_map(|(_, name)| S::of(self).get(name))
+    }
 }

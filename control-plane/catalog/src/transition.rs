@@ -135,9 +135,7 @@ impl State {
     /// Notes that the agents which this resource concerns have something new to run.
     fn mark_agents(&mut self, seq: u64, resource: &AnyResource, touched: &mut Vec<Key>) {
         let ids: Vec<AgentId> = match resource {
-            AnyResource::Site(site) => {
-                self.agents.values().filter(|a| a.spec.site == *site.name()).map(|a| a.id).collect()
-            }
+            AnyResource::Site(site) => self.agents_at(site.name()).map(|agent| agent.id).collect(),
             AnyResource::Agent(agent) => vec![agent.id],
             AnyResource::Source(source) => {
                 self.agents.get(&source.spec.agent).map(|a| a.id).into_iter().collect()
@@ -166,11 +164,11 @@ impl State {
 }
 
 fn insert<S: Table>(state: &mut State, resource: &Resource<S>) {
-    S::of_mut(state).put(resource.clone());
+    state.keep(resource.clone());
 }
 
 fn delete<S: Table>(state: &mut State, resource: &Resource<S>) {
-    S::of_mut(state).remove(resource.name());
+    state.take_away::<S>(resource.name());
 }
 
 impl fmt::Display for Key {

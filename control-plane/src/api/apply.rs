@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
 use axum::routing;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,11 +13,13 @@ use towpath_resource::{Document, Fault};
 
 use super::endpoint::{Endpoint, JSON, Need, YAML};
 use super::extract::{Args, Text};
+use super::problem::Refused;
+use super::problem_type::ProblemType;
 use crate::service::{Asker, Refusal, Service, parse};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let path = "/v1/apply";
-    let summary = "Creates or changes the resources of one or more documents. Each document is taken or refused by itself; if any is refused, the report comes with status 422.";
+    let summary = "Creates or changes the resources of one or more documents. Each document is taken or refused by itself; if any is refused, the report comes as a problem.";
     vec![
         Endpoint::new(
             Need::DecidedByContent,
@@ -32,13 +35,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             vec![YAML, JSON],
             Box::new(|_| {
                 let kinds = towpath_resource::Kind::ALL;
-                let refs =
-                    kinds.map(|kind| json!({ "$ref": format!("#/components/schemas/{}", kind.as_str()) }));
+                let refs = kinds
+                    .map(|kind| json!({ "$ref": format!("#/components/schemas/{}Manifest", kind.as_str()) }));
                 json!({ "oneOf": refs })
             }),
         )
         .answers::<ApplyReport>()
-        .also(StatusCode::UNPROCESSABLE_ENTITY),
+        .refuses(ProblemType::PartlyRefused),
     ]
 }
 
@@ -54,7 +57,7 @@ async fn apply(
     asker: Asker,
     Args(args): Args<ApplyArgs>,
     Text(text): Text,
-) -> Result<(StatusCode, Json<ApplyReport>), Refusal> {
+) -> Result<Response, Refusal> {
     let documents = parse(&text)?;
     if documents.is_empty() {
         return Err(Refusal::invalid("the body has no document; send one or more resources as YAML or JSON"));
@@ -63,8 +66,15 @@ async fn apply(
     let results =
         documents.iter().zip(changed).map(|(document, answer)| result_of(document, answer)).collect();
     let report = ApplyReport { dry_run: args.dry_run, results };
-    let status = if report.is_success() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, Json(report)))
+    if report.is_success() {
+        return Ok(Json(report).into_response());
+    }
+    let refused = report.results.iter().filter(|result| result.outcome == ApplyOutcome::Refused);
+    let named: Vec<_> = refused.map(|result| result.subject.as_str()).collect();
+    let detail =
+        format!("{} of {} documents are refused: {}", named.len(), report.results.len(), named.join(", "));
+    let report = serde_json::to_value(report).expect("a report is always JSON");
+    Ok(Refused::new(ProblemType::PartlyRefused, detail).with(report).into_response())
 }
 
 /// What became of a document, with each fault where it stands in the text.

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 use towpath_resource::Permission;
 
+use super::problem_type::ProblemType;
 use crate::service::Service;
 
 /// The JSON Schema of a type, from a generator that collects what it refers to.
@@ -39,8 +40,16 @@ pub(super) struct Endpoint {
     pub(super) takes: Option<Content>,
     pub(super) answers: Option<Content>,
     pub(super) status: StatusCode,
-    /// Another status with which the same body can come.
-    pub(super) also: Option<StatusCode>,
+    /// Other statuses with which the same body can come.
+    pub(super) also: Vec<StatusCode>,
+    /// Statuses without a body, with when they come.
+    pub(super) bare: Vec<(StatusCode, &'static str)>,
+    /// The headers it reads.
+    pub(super) headers: Vec<Argument>,
+    /// The headers of its answer, with what they say.
+    pub(super) answers_with: Vec<(&'static str, &'static str)>,
+    /// The problems it has beside those that every endpoint has.
+    pub(super) problems: Vec<ProblemType>,
 }
 
 /// An argument behind the `?` of the address.
@@ -54,11 +63,16 @@ pub(super) struct Argument {
 pub(super) struct Content {
     pub(super) types: Vec<&'static str>,
     pub(super) schema: SchemaOf,
+    pub(super) example: Option<Value>,
+    /// The content type of a stream that can come in its place.
+    pub(super) or_stream: Option<&'static str>,
 }
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const YAML: &str = "application/yaml";
 pub(super) const LINES: &str = "application/x-ndjson";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 impl Endpoint {
     /// An endpoint that answers 200. `name` is the operation's id in the document.
@@ -83,7 +97,11 @@ impl Endpoint {
             takes: None,
             answers: None,
             status: StatusCode::OK,
-            also: None,
+            also: Vec::new(),
+            bare: Vec::new(),
+            headers: Vec::new(),
+            answers_with: Vec::new(),
+            problems: Vec::new(),
         }
     }
 
@@ -100,7 +118,7 @@ impl Endpoint {
 
     /// Takes a body of these content types.
     pub(super) fn takes_as(mut self, types: Vec<&'static str>, schema: SchemaOf) -> Self {
-        self.takes = Some(Content { types, schema });
+        self.takes = Some(Content { types, schema, example: None, or_stream: None });
         self
     }
 
@@ -111,13 +129,56 @@ impl Endpoint {
 
     /// Answers with a body of these content types.
     pub(super) fn answers_as(mut self, types: Vec<&'static str>, schema: SchemaOf) -> Self {
-        self.answers = Some(Content { types, schema });
+        self.answers = Some(Content { types, schema, example: None, or_stream: None });
         self
     }
 
-    /// Answers the same body with this status too, when not all went well.
+    /// Answers the same body with this status too.
     pub(super) fn also(mut self, status: StatusCode) -> Self {
-        self.also = Some(status);
+        self.also.push(status);
+        self
+    }
+
+    /// Answers without a body with this status too.
+    pub(super) fn bare(mut self, status: StatusCode, when: &'static str) -> Self {
+        self.bare.push((status, when));
+        self
+    }
+
+    /// Reads a header of this JSON Schema.
+    pub(super) fn header(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
+        self.headers.push(Argument { name, about, schema });
+        self
+    }
+
+    /// Answers with a header.
+    pub(super) fn answers_with(mut self, name: &'static str, about: &'static str) -> Self {
+        self.answers_with.push((name, about));
+        self
+    }
+
+    /// Can be refused with this problem, beside those that every endpoint has.
+    pub(super) fn refuses(mut self, problem: ProblemType) -> Self {
+        self.problems.push(problem);
+        self
+    }
+
+    /// Answers with a stream of this content type in place of the body, if that is asked for.
+    pub(super) fn or_streams(mut self, kind: &'static str) -> Self {
+        if let Some(content) = &mut self.answers {
+            content.or_stream = Some(kind);
+        }
+        self
+    }
+
+    /// With an example of the body it takes and of the one it answers.
+    pub(super) fn example(mut self, takes: Option<Value>, answers: Option<Value>) -> Self {
+        if let Some(content) = &mut self.takes {
+            content.example = takes;
+        }
+        if let Some(content) = &mut self.answers {
+            content.example = answers;
+        }
         self
     }
 

@@ -1,38 +1,53 @@
 //! What endpoints take from a request: who asks, the arguments and the body. Each fault of a field is named.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use towpath_catalog::{Interface, Origin};
 use towpath_resource::{Fault, nearest};
 use uuid::Uuid;
 
-use super::endpoint::Need;
+use super::endpoint::{MERGE_PATCH, Need};
+use super::problem::Refused;
+use super::problem_type::ProblemType;
+use super::stamp::RequestId;
 use crate::http::Peer;
 use crate::service::{Asker, Refusal, Service};
+
+/// A body that has not come as a whole by then is given up.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
 pub(super) async fn guard(
     State((service, need)): State<(Service, Need)>,
     mut request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+) -> Result<Response, Refused> {
+    let mut headers = request.headers().get_all(AUTHORIZATION).iter();
+    let header = headers.next().and_then(|value| value.to_str().ok());
+    if headers.next().is_some() {
+        // Whatever stands before us may have looked at the other one.
+        return Err(Refused::new(ProblemType::Malformed, "two `Authorization` headers came; send one"));
+    }
     let bearer = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let origin = Origin {
         address: request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.0.ip()),
         interface: Interface::Rest,
-        request: Uuid::now_v7(),
+        request: request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0),
     };
     let asker = service.authenticate(bearer.map(|(_, token)| token), origin).await?;
     if let Need::Permission(permission) = need {
-        asker.principal.decide(permission, None)?;
+        asker.principal.decide(permission, None).map_err(Refusal::from)?;
     }
     request.extensions_mut().insert(asker);
     Ok(next.run(request).await)
@@ -60,14 +75,51 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Args<T> {
     }
 }
 
+/// A body that has come as a whole and in time, uncompressed.
+async fn body_of(request: Request) -> Result<Bytes, Response> {
+    let coding = request.headers().get(CONTENT_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let refused = Refused::new(ProblemType::MediaType, "the body is compressed; send it as it is");
+        return Err(refused.header(ACCEPT_ENCODING, HeaderValue::from_static("identity")).into_response());
+    }
+    match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
+        Ok(read) => read.map_err(IntoResponse::into_response),
+        Err(_) => {
+            let detail = format!("the body did not come within {} s; send it again", BODY_WITHIN.as_secs());
+            Err(Refused::new(ProblemType::SlowBody, detail).into_response())
+        }
+    }
+}
+
+/// A JSON merge patch.
+pub(super) struct Patch(pub(super) Value);
+
+impl<S: Send + Sync> FromRequest<S> for Patch {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case(MERGE_PATCH) {
+            let detail = format!("a patch is sent as `Content-Type: {MERGE_PATCH}`, not `{kind}`");
+            let refused = Refused::new(ProblemType::MediaType, detail);
+            let taken = HeaderValue::from_static(MERGE_PATCH);
+            return Err(refused.header(HeaderName::from_static("accept-patch"), taken).into_response());
+        }
+        let bytes = body_of(request).await?;
+        read_json(&bytes).map(Self).map_err(IntoResponse::into_response)
+    }
+}
+
 /// A body of JSON.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let bytes = body_of(request).await?;
         read_json(&bytes).map(Self).map_err(IntoResponse::into_response)
     }
 }
@@ -78,8 +130,8 @@ pub(super) struct Text(pub(super) String);
 impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let bytes = body_of(request).await?;
         let text = String::from_utf8(bytes.into());
         text.map(Self).map_err(|_| Refusal::invalid("the body is not UTF-8 text").into_response())
     }

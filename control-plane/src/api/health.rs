@@ -3,20 +3,20 @@
 use std::fmt::Write;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::{Router, routing};
 use towpath_resource::api::{AgentStatus, FleetStatus, LogStatus, RouteStatus, SourceStatus};
 use towpath_resource::observed::Condition;
 
-use crate::service::Service;
+use super::stamp::stamped;
+use crate::service::{Refusal, Service};
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
 /// Health and metrics alone, for a listener that only the monitoring reaches.
 pub fn metrics_router(service: Service) -> Router {
-    routes(true).with_state(service)
+    stamped(routes(true)).with_state(service)
 }
 
 pub(super) fn routes(with_metrics: bool) -> Router<Service> {
@@ -26,11 +26,8 @@ pub(super) fn routes(with_metrics: bool) -> Router<Service> {
     if with_metrics { health.route("/metrics", routing::get(metrics)) } else { health }
 }
 
-async fn ready(State(service): State<Service>) -> (StatusCode, String) {
-    match service.ready() {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
-    }
+async fn ready(State(service): State<Service>) -> Result<&'static str, Refusal> {
+    service.ready().map(|()| "ready\n").map_err(Refusal::Unavailable)
 }
 
 async fn metrics(State(service): State<Service>) -> impl IntoResponse {

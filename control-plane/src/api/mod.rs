@@ -4,12 +4,19 @@
 //! endpoint needs, then the endpoint of its topic, a thin shell over the [`Service`]. Every refusal is a
 //! [`Problem`](towpath_resource::api::Problem).
 
+mod settings;
+mod problem_type;
 mod problem;
+mod stamp;
+mod cors;
+mod conditions;
 mod extract;
 mod endpoint;
 mod lines;
-mod openapi;
+pub mod openapi;
+mod docs_page;
 mod apply;
+mod watch;
 mod resources;
 mod agents;
 mod routes;
@@ -35,6 +42,8 @@ use axum::routing;
 use tower_http::timeout::TimeoutLayer;
 
 pub use health::metrics_router;
+pub use problem_type::ProblemType;
+pub use settings::{ApiSettings, CorsSettings};
 
 use crate::service::Service;
 use endpoint::Endpoint;
@@ -49,21 +58,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 ///
 /// `serve_metrics` says whether `/metrics` is served beside it, to anyone who reaches it; else only by
 /// [`metrics_router`].
-pub fn router(service: Service, serve_metrics: bool) -> Router {
+pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> Router {
     let guarded = endpoints().into_iter().fold(Router::new(), |router, endpoint| {
         let guard = middleware::from_fn_with_state((service.clone(), endpoint.need), extract::guard);
         router.route(&endpoint.path, endpoint.handler.route_layer(guard))
     });
-    let router = guarded.merge(health::routes(serve_metrics)).merge(openapi::routes());
+    let router =
+        guarded.merge(health::routes(serve_metrics)).merge(openapi::routes()).merge(docs_page::routes());
     // Routes and no fallback, so that the router can be merged with one that has its own.
-    router
+    let router = router
         .route("/", routing::any(problem::no_such_address))
         .route("/{*path}", routing::any(problem::no_such_address))
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN))
-        .layer(middleware::map_response(problem::explain_bare_status))
-        .with_state(service)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
+    let router = cors::allowed(router, &settings.cors);
+    stamp::stamped(router).with_state(service)
 }
 
 /// Every endpoint that needs a token, topic by topic.

@@ -1,108 +1,138 @@
-//! Refusals, as the API answers them.
+//! Refusals, as the API answers them: RFC 9457.
+//!
+//! Whatever refuses puts a [`Refused`] beside its bare response. The outermost layer (see `stamp`) makes the document of
+//! it, and of every other bare status from layers below us, so that each refusal names its request.
 
-use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
 use towpath_resource::Fault;
 use towpath_resource::api::problem::{CONTENT_TYPE, Problem};
 
+use super::problem_type::ProblemType;
 use crate::service::Refusal;
 
-impl Refusal {
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authenticated"),
-            Self::Denied(_) => (StatusCode::FORBIDDEN, "denied", "Not allowed"),
-            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible as things stand"),
-            Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "stale", "Changed meanwhile"),
-            Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not valid"),
-            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many at once"),
-            Self::Unavailable(_) | Self::Stopping => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible now")
+/// Why a request was refused, until it is rendered.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    kind: ProblemType,
+    detail: String,
+    faults: Vec<Fault>,
+    /// Further members of the document.
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refused {
+    pub(super) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        let headers = match kind {
+            ProblemType::Unauthorized => vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
+            ProblemType::Unavailable | ProblemType::TooMany => {
+                vec![(header::RETRY_AFTER, HeaderValue::from_static("5"))]
             }
-        }
+            _ => Vec::new(),
+        };
+        Self { kind, detail: detail.into(), faults: Vec::new(), members: Map::new(), headers }
     }
 
-    fn into_problem(self) -> Problem {
-        let (status, kind, title) = self.kind();
-        let detail = self.to_string();
-        let faults = if let Self::Invalid { faults, .. } = self { faults } else { Vec::new() };
-        problem(status, kind, title, detail, faults)
+    /// With a header of the answer, in place of one of its name.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.retain(|(known, _)| *known != name);
+        self.headers.push((name, value));
+        self
+    }
+
+    /// With the members of another document.
+    pub(super) fn with(mut self, document: Value) -> Self {
+        if let Value::Object(members) = document {
+            self.members.extend(members);
+        }
+        self
+    }
+
+    /// The document, as the problem of this request.
+    pub(super) fn render(self, instance: String) -> Response {
+        let Self { kind, detail, faults, members, headers } = self;
+        let status = kind.status();
+        let problem = Problem {
+            kind: kind.uri(),
+            title: kind.title().to_owned(),
+            status: status.as_u16(),
+            detail,
+            instance: Some(instance),
+            faults,
+        };
+        let mut document = serde_json::to_value(problem).expect("a problem is always JSON");
+        if let Some(known) = document.as_object_mut() {
+            known.extend(members);
+        }
+        let mut response = (status, document.to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        response.headers_mut().extend(headers);
+        response
     }
 }
 
-fn problem(status: StatusCode, kind: &str, title: &str, detail: String, faults: Vec<Fault>) -> Problem {
-    Problem {
-        kind: format!("towpath:{kind}"),
-        title: title.to_owned(),
-        status: status.as_u16(),
-        detail,
-        faults,
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match &refusal {
+            Refusal::Unknown(_) => ProblemType::Unauthorized,
+            Refusal::Denied(_) => ProblemType::Denied,
+            Refusal::NotFound(_) => ProblemType::NotFound,
+            Refusal::Conflict(_) => ProblemType::Conflict,
+            Refusal::Gone(_) => ProblemType::Gone,
+            Refusal::Stale(_) => ProblemType::Stale,
+            Refusal::Invalid { .. } => ProblemType::Invalid,
+            Refusal::TooMany(_) => ProblemType::TooMany,
+            Refusal::Unavailable(_) | Refusal::Stopping => ProblemType::Unavailable,
+        };
+        let detail = refusal.to_string();
+        let faults = if let Refusal::Invalid { faults, .. } = refusal { faults } else { Vec::new() };
+        Self { faults, ..Self::new(kind, detail) }
     }
 }
 
-fn respond(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(problem).expect("a problem is always JSON");
-    let mut response = (status, Body::from(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-        }
-        StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5")),
-        _ => None,
-    };
-    response
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        respond(&self.into_problem())
+        Refused::from(self).into_response()
     }
 }
 
-pub(super) async fn no_such_address(request: Request) -> Response {
-    Refusal::NotFound(format!(
-        "there is nothing at `{}`; /openapi.json lists every address",
-        request.uri().path()
-    ))
-    .into_response()
+pub(super) async fn no_such_address(request: Request) -> Refused {
+    let path = request.uri().path();
+    Refused::new(
+        ProblemType::NotFound,
+        format!("there is nothing at `{path}`; /openapi.json lists every address"),
+    )
 }
 
-pub(super) async fn no_such_method(request: Request) -> Response {
-    let detail = format!(
-        "`{}` does not take {}; /openapi.json lists what it takes",
-        request.uri().path(),
-        request.method()
-    );
-    respond(&problem(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "No such method", detail, Vec::new()))
+pub(super) async fn no_such_method(request: Request) -> Refused {
+    let (path, method) = (request.uri().path(), request.method());
+    let detail = format!("`{path}` does not take {method}; /openapi.json lists what it takes");
+    Refused::new(ProblemType::NoSuchMethod, detail)
 }
 
-/// Gives a refusal of the layers below us, which answer with a bare status, the form of a problem.
-pub(super) async fn explain_bare_status(response: Response) -> Response {
-    let explained = match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "Too large",
-            format!("the request is larger than {} MiB; split it", super::MAX_BODY_BYTES >> 20),
-            Vec::new(),
+/// What a bare status from the layers below us means here.
+pub(super) fn explain(status: StatusCode) -> Refused {
+    let kind = ProblemType::of_status(status);
+    let detail = match kind {
+        ProblemType::TooLarge => {
+            format!("the request is larger than {} MiB; split it", super::MAX_BODY_BYTES >> 20)
+        }
+        ProblemType::Timeout => format!(
+            "the request was not done within {} s; look at the control plane's disk and load, then try again",
+            super::ANSWER_WITHIN.as_secs()
         ),
-        StatusCode::GATEWAY_TIMEOUT => problem(
-            StatusCode::GATEWAY_TIMEOUT,
-            "timeout",
-            "Took too long",
-            format!(
-                "the request was not done within {} s; look at the control plane's disk and load, then try again",
-                super::ANSWER_WITHIN.as_secs()
-            ),
-            Vec::new(),
-        ),
-        _ => return response,
+        other => other.meaning().to_owned(),
     };
-    respond(&explained)
+    Refused::new(kind, detail)
 }

@@ -1,108 +1,136 @@
-//! Resources of every kind: listed, shown with their status, replaced and deleted, all in one way.
+//! Resources of every kind: listed, followed, shown with their status, put, patched and deleted, all in one way.
+
+mod described;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{Method, StatusCode};
-use axum::routing;
-use serde_json::{Value, json};
-use towpath_resource::{Kind, Object, Permission};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+use towpath_catalog::{Outcome, Terms};
+use towpath_resource::Kind;
+use towpath_resource::api::Page;
 
-use super::endpoint::{Endpoint, JSON, YAML, named};
-use super::extract::Text;
-use crate::service::{Asker, Refusal, Service, Shown};
+use super::conditions::{Known, MeantFor, tag};
+use super::endpoint::Endpoint;
+use super::extract::{Args, Patch, Text};
+use super::watch::watch;
+use crate::service::{Asker, ListOrder, Put, Refusal, Service, Shown, WatchOrder};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    Kind::ALL.into_iter().flat_map(of_kind).collect()
+    Kind::ALL.into_iter().flat_map(described::of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> [Endpoint; 4] {
-    let object = Object::Resource(kind);
-    let (read, write) = (Permission::read(object), Permission::write(object));
-    let (one, many, schema) = (kind.noun(), kind.plural(), kind.as_str());
-    let (all, each) = (format!("/v1/{many}"), format!("/v1/{many}/{{name}}"));
-    let list = routing::get(move |state, asker| list(kind, state, asker));
-    let show = routing::get(move |state, asker, name| show(kind, state, asker, name));
-    let put = routing::put(move |state, asker, name, text| put(kind, state, asker, name, text));
-    let delete = routing::delete(move |state, asker, name| delete(kind, state, asker, name));
-    let items = json!({
-        "type": "object",
-        "properties": { "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{schema}") } } },
-    });
-    [
-        Endpoint::new(
-            read,
-            Method::GET,
-            all,
-            list,
-            many,
-            format!("list_{many}"),
-            format!("Lists the {many}."),
-        )
-        .answers_as(vec![JSON], Box::new(|_| items)),
-        Endpoint::new(
-            read,
-            Method::GET,
-            each.clone(),
-            show,
-            many,
-            format!("get_{one}"),
-            format!("Shows a {one}, with its status."),
-        )
-        .answers_as(vec![JSON], named(schema)),
-        Endpoint::new(
-            write,
-            Method::PUT,
-            each.clone(),
-            put,
-            many,
-            format!("put_{one}"),
-            format!("Creates or replaces a {one}."),
-        )
-        .takes_as(vec![JSON, YAML], named(schema))
-        .answers_as(vec![JSON], named(schema)),
-        Endpoint::new(
-            write,
-            Method::DELETE,
-            each,
-            delete,
-            many,
-            format!("delete_{one}"),
-            format!("Deletes a {one} that no other resource needs."),
-        )
-        .status(StatusCode::NO_CONTENT),
-    ]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArgs {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    sort: Option<String>,
+    filter: Option<String>,
+    #[serde(default)]
+    watch: bool,
+    since: Option<u64>,
 }
 
-async fn list(kind: Kind, State(service): State<Service>, asker: Asker) -> Json<Value> {
-    let items: Vec<_> = service.list(&asker, kind).iter().map(Shown::to_json).collect();
-    Json(json!({ "items": items }))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeArgs {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn list(
+    kind: Kind,
+    State(service): State<Service>,
+    asker: Asker,
+    headers: HeaderMap,
+    Args(args): Args<ListArgs>,
+) -> Result<Response, Refusal> {
+    let ListArgs { limit, cursor, sort, filter, watch: follow, since } = args;
+    let filter = filter.as_deref().unwrap_or_default().parse()?;
+    if follow {
+        let others = [("limit", limit.is_some()), ("cursor", cursor.is_some()), ("sort", sort.is_some())];
+        if let Some((name, _)) = others.into_iter().find(|(_, given)| *given) {
+            return Err(Refusal::invalid_argument(name, "does not go with `watch`"));
+        }
+        return watch(&service, &asker, kind, WatchOrder { filter, since }, &headers).await;
+    }
+    if since.is_some() {
+        return Err(Refusal::invalid_argument("since", "goes with `watch=true` only"));
+    }
+    let sort = sort.as_deref().map(str::parse).transpose();
+    let sort = sort
+        .map_err(|error: crate::service::SortError| Refusal::invalid_argument("sort", error.to_string()))?;
+    let order = ListOrder { limit, cursor, sort: sort.unwrap_or_default(), filter };
+    let page = service.list(&asker, kind, order).await?;
+    let items = page.items.iter().map(Shown::to_json).collect();
+    Ok(Json(Page::<Value> { items, next_cursor: page.next_cursor }).into_response())
 }
 
 async fn show(
     kind: Kind,
     State(service): State<Service>,
     asker: Asker,
+    known: Known,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    Ok(Json(service.show(&asker, kind, &name)?.to_json()))
+) -> Result<Response, Refusal> {
+    let shown = service.show(&asker, kind, &name)?;
+    let generation = shown.resource.generation();
+    if known.has(generation) {
+        return Ok((StatusCode::NOT_MODIFIED, [tag(generation)]).into_response());
+    }
+    Ok(([tag(generation)], Json(shown.to_json())).into_response())
 }
 
 async fn put(
     kind: Kind,
     State(service): State<Service>,
     asker: Asker,
+    MeantFor(expected): MeantFor,
     Path(name): Path<String>,
+    Args(args): Args<ChangeArgs>,
     Text(text): Text,
-) -> Result<Json<Value>, Refusal> {
-    Ok(Json(service.put(&asker, kind, &name, &text).await?.to_json()))
+) -> Result<Response, Refusal> {
+    let terms = Terms { expected, dry_run: args.dry_run };
+    Ok(changed(&service.put(&asker, kind, &name, &text, terms).await?, args.dry_run))
+}
+
+async fn patch(
+    kind: Kind,
+    State(service): State<Service>,
+    asker: Asker,
+    MeantFor(expected): MeantFor,
+    Path(name): Path<String>,
+    Args(args): Args<ChangeArgs>,
+    Patch(patch): Patch,
+) -> Result<Response, Response> {
+    let terms = Terms { expected, dry_run: args.dry_run };
+    let done = service.patch(&asker, kind, &name, &patch, &terms).await;
+    done.map(|put| changed(&put, args.dry_run)).map_err(IntoResponse::into_response)
 }
 
 async fn delete(
     kind: Kind,
     State(service): State<Service>,
     asker: Asker,
+    MeantFor(expected): MeantFor,
     Path(name): Path<String>,
+    Args(args): Args<ChangeArgs>,
 ) -> Result<StatusCode, Refusal> {
-    service.delete(&asker, kind, &name).await?;
+    let terms = Terms { expected, dry_run: args.dry_run };
+    service.delete(&asker, kind, &name, terms).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The resource as it is now. What was only tried is of no generation yet, so it has no tag.
+fn changed(put: &Put, dry_run: bool) -> Response {
+    let created = put.outcome == Outcome::Created && !dry_run;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = Json(put.shown.to_json());
+    if dry_run {
+        return (status, body).into_response();
+    }
+    (status, [tag(put.shown.resource.generation())], body).into_response()
 }

@@ -2,6 +2,10 @@
 
 mod fixture;
 mod doors;
+mod problems;
 mod resources;
+mod lists;
+mod changes;
+mod watch;
 mod flow;
 mod schemas;

@@ -11,7 +11,11 @@ mod overview;
 mod refusal;
 mod asker;
 mod authenticate;
+mod sight;
 mod resources;
+mod list;
+mod patch;
+mod watch;
 mod agents;
 mod sources;
 mod routes;
@@ -35,10 +39,12 @@ use towpath_resource::{AnyManifest, Object, Permission};
 pub use asker::Asker;
 pub use events::MOST_EVENTS;
 pub use letters::MOST_LETTERS;
+pub use list::{DEFAULT_PAGE, Filter, ListOrder, ListPage, MOST_ON_PAGE, Sort, SortError};
 pub use plane::Plane;
 pub use refusal::Refusal;
-pub use resources::{Changed, Shown, parse};
+pub use resources::{Changed, Put, Shown, parse};
 pub use streams::Reading;
+pub use watch::{WatchEvent, WatchOrder};
 
 use crate::control::ca::CaFingerprint;
 use overview::View;
@@ -65,15 +71,17 @@ pub struct Service(Arc<Inner>);
 
 struct Inner {
     config: ServiceConfig,
-    rates: Mutex<Rates>,
+    rates: Mutex<Arc<Rates>>,
     tails: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
 }
 
 impl Service {
     /// Puts the service together and begins to measure how fast things flow, in a task that ends with the service.
     pub fn new(config: ServiceConfig) -> Self {
         let tails = Arc::new(Semaphore::new(MOST_TAILS));
-        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails });
+        let watchers = Arc::new(Semaphore::new(watch::MOST_WATCHERS));
+        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails, watchers });
         let sampled = Arc::downgrade(&inner);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -81,7 +89,7 @@ impl Service {
                 ticks.tick().await;
                 let Some(inner) = sampled.upgrade() else { return };
                 let snapshot = inner.config.plane.snapshot();
-                inner.rates.lock().sample(Instant::now(), &snapshot);
+                Arc::make_mut(&mut *inner.rates.lock()).sample(Instant::now(), &snapshot);
             }
         });
         Self(inner)
@@ -125,7 +133,8 @@ impl Service {
     /// Looks at how everything goes now.
     fn view<T>(&self, state: &State, look: impl FnOnce(&View<'_>) -> T) -> T {
         let snapshot = self.plane().snapshot();
-        let rates = self.0.rates.lock();
+        // Taken, not borrowed: a long look must not keep others from looking.
+        let rates = self.0.rates.lock().clone();
         look(&View { state, snapshot: &snapshot, rates: &rates, at: Timestamp::now() })
     }
 

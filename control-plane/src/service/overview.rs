@@ -5,10 +5,12 @@ use towpath_catalog::{Resources, State};
 use towpath_record::{AgentId, ResourceName};
 use towpath_resource::api::SchemaHold;
 use towpath_resource::api::fleet::{
-    AgentStatus, BreakerState, FleetStatus, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus,
+    AgentStatus, BreakerState, FleetStatus, Lag, LogStatus, RouteStatus, SinkStatus, SiteStatus, SourceStatus,
 };
 use towpath_resource::observed::{Condition, Observed, ObservedSpool, SinkGuarantee, Trouble};
-use towpath_resource::{AgentSpec, AnyManifest, Manifest, Resource, RouteSpec, SinkSpec, SourceSpec, Spec};
+use towpath_resource::{
+    AgentSpec, AnyManifest, Manifest, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec, Spec,
+};
 
 use super::plane::{AgentPresence, RouteHold, Snapshot};
 use super::rates::{Measured, Rates};
@@ -51,6 +53,16 @@ type Health = (Condition, Option<Trouble>);
 const WELL: Health = (Condition::Running, None);
 
 impl View<'_> {
+    pub(super) fn site(&self, site: &Resource<SiteSpec>) -> SiteStatus {
+        let linked = |agent: &&Resource<AgentSpec>| {
+            self.snapshot.agents.get(&agent.id).is_some_and(|presence| presence.connected_since.is_some())
+        };
+        SiteStatus {
+            agents: self.state.agents_at(site.name()).count() as u64,
+            connected_agents: self.state.agents_at(site.name()).filter(linked).count() as u64,
+        }
+    }
+
     pub(super) fn agent(&self, agent: &Resource<AgentSpec>) -> AgentStatus {
         let presence = self.presence(agent.id);
         let observed = presence.observed.as_ref().map(|(_, observed)| observed);

@@ -24,10 +24,10 @@ pub(super) enum Measured {
 }
 
 /// The meters of everything that flows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rates(BTreeMap<Measured, Meter>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Meter {
     at: Instant,
     records: u64,

@@ -2,8 +2,9 @@
 
 use towpath_access::Denied;
 use towpath_catalog::{ApplyError, CatalogError, DeleteError, TargetError, UnknownResource};
-use towpath_resource::{Fault, Invalid};
+use towpath_resource::{Document, Fault, Invalid};
 
+use super::list::CursorError;
 use super::plane::PlaneError;
 
 /// Why something is refused. The text names the cause and the remedy.
@@ -24,6 +25,9 @@ pub enum Refusal {
     /// It was changed meanwhile.
     #[error("{0}")]
     Stale(String),
+    /// What it was to go on from is no longer kept.
+    #[error("{0}")]
+    Gone(String),
     /// It is not valid.
     #[error("{detail}")]
     Invalid {
@@ -55,6 +59,22 @@ impl Refusal {
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::Invalid { detail: detail.into(), faults: Vec::new() }
     }
+
+    /// An argument of a request is not valid.
+    pub fn invalid_argument(name: &str, message: impl Into<String>) -> Self {
+        let fault = Fault { path: name.to_owned(), message: message.into(), place: None };
+        Self::Invalid { detail: format!("{name} {}", fault.message), faults: vec![fault] }
+    }
+
+    /// With the place of each field in the document that was sent.
+    pub(super) fn placed_in(self, document: &Document) -> Self {
+        let Self::Invalid { detail, faults } = self else { return self };
+        let placed = |fault: Fault| Fault {
+            place: fault.place.or_else(|| Some(document.locate(&fault.path))),
+            ..fault
+        };
+        Self::Invalid { detail, faults: faults.into_iter().map(placed).collect() }
+    }
 }
 
 impl From<Invalid> for Refusal {
@@ -79,6 +99,7 @@ impl From<CatalogError> for Refusal {
 impl From<ApplyError> for Refusal {
     fn from(error: ApplyError) -> Self {
         match error {
+            ApplyError::Stale(stale) => Self::Stale(stale.to_string()),
             ApplyError::Invalid(invalid) => invalid.into(),
             ApplyError::Catalog(error) => error.into(),
         }
@@ -88,6 +109,7 @@ impl From<ApplyError> for Refusal {
 impl From<DeleteError> for Refusal {
     fn from(error: DeleteError) -> Self {
         match error {
+            DeleteError::Stale(stale) => Self::Stale(stale.to_string()),
             DeleteError::Unknown(unknown) => unknown.into(),
             needed @ DeleteError::Needed { .. } => Self::Conflict(needed.to_string()),
             DeleteError::Catalog(error) => error.into(),
@@ -101,6 +123,12 @@ impl From<TargetError> for Refusal {
             TargetError::Unknown(unknown) => unknown.into(),
             TargetError::Catalog(error) => error.into(),
         }
+    }
+}
+
+impl From<CursorError> for Refusal {
+    fn from(error: CursorError) -> Self {
+        Self::invalid_argument("cursor", error.to_string())
     }
 }
 

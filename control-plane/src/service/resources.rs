@@ -1,9 +1,9 @@
 //! Resources of every kind: listed, shown with their status, applied and deleted, all in one way.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use towpath_access::{Grant, Target};
-use towpath_catalog::{Applied, State};
+use towpath_catalog::{Applied, Outcome, State, Terms};
 use towpath_resource::{AnyManifest, AnyResource, Document, Kind, Object, Permission};
 
 use super::overview::View;
@@ -16,6 +16,15 @@ pub struct Shown {
     pub resource: AnyResource,
     /// What was observed, if anything can be.
     pub status: Option<Value>,
+}
+
+/// A resource that was put or patched.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Put {
+    /// Whether anything changed.
+    pub outcome: Outcome,
+    /// The resource as it is now, or would be.
+    pub shown: Shown,
 }
 
 /// What became of each document: its own faults, or the catalog's answer.
@@ -33,17 +42,6 @@ impl Shown {
 }
 
 impl Service {
-    /// The resources of a kind that the asker may see, in the order of their names.
-    pub fn list(&self, asker: &Asker, kind: Kind) -> Vec<Shown> {
-        let (state, read) = (self.catalog(), Permission::read(Object::Resource(kind)));
-        let everything = asker.principal.may_everywhere(read);
-        let mut resources = state.list(kind);
-        if !everything {
-            resources.retain(|one| asker.may(read, &Target::resource(&state, &one.manifest())));
-        }
-        self.view(&state, |view| resources.into_iter().map(|resource| shown(view, resource)).collect())
-    }
-
     /// A resource with its status.
     ///
     /// # Errors
@@ -80,38 +78,45 @@ impl Service {
         Ok(checked.drain(..).map(|one| one.and_then(|_| answer().map_err(Refusal::from))).collect())
     }
 
-    /// Applies the one document of a text to the resource that its address names.
+    /// Applies the one document of a text to the resource that its address names, on these terms.
     ///
     /// # Errors
-    /// It is not valid, names another resource, or is not the asker's to change.
-    pub async fn put(&self, asker: &Asker, kind: Kind, name: &str, text: &str) -> Result<Shown, Refusal> {
+    /// It is not valid, names another resource, is not in the state that was expected, or is not the asker's to change.
+    pub async fn put(
+        &self,
+        asker: &Asker,
+        kind: Kind,
+        name: &str,
+        text: &str,
+        terms: Terms,
+    ) -> Result<Put, Refusal> {
         let documents = parse(text)?;
         let [document] = &documents[..] else {
             return Err(Refusal::invalid("the body must be one document; use /v1/apply for several"));
         };
-        if let Ok(manifest) = &document.manifest
-            && (manifest.kind() != kind || manifest.name().as_str() != name)
-        {
-            let address = format!("/v1/{}/{name}", kind.plural());
-            let subject = manifest.subject();
-            return Err(Refusal::invalid(format!(
-                "the body is {subject}, which does not belong at {address}"
-            )));
+        if let Ok(manifest) = &document.manifest {
+            refuse_other_subject(manifest, kind, name)?;
         }
-        let applied = self.apply(asker, &documents, false).await?.remove(0)?;
-        Ok(self.shown(applied.resource))
+        let manifest = self.allowed(asker, &self.catalog(), document)?.clone();
+        let cause = asker.cause.clone();
+        let done = self.command(move |catalog| catalog.apply_on(&terms, manifest, &cause)).await;
+        Ok(self.put_answer(done.map_err(|refusal| refusal.placed_in(document))?))
     }
 
-    /// Deletes a resource that nothing else needs.
+    /// Deletes a resource that nothing else needs, on these terms.
     ///
     /// # Errors
-    /// It is not there, others need it, or it is not the asker's to delete.
-    pub async fn delete(&self, asker: &Asker, kind: Kind, name: &str) -> Result<(), Refusal> {
+    /// It is not there or not in the state that was expected, others need it, or it is not the asker's to delete.
+    pub async fn delete(&self, asker: &Asker, kind: Kind, name: &str, terms: Terms) -> Result<(), Refusal> {
         let state = self.catalog();
         let write = Permission::write(Object::Resource(kind));
         let name = self.require(asker, &state, write, kind, name)?.name().clone();
         let cause = asker.cause.clone();
-        self.command(move |catalog| catalog.delete(kind, &name, &cause)).await
+        self.command(move |catalog| catalog.delete_on(&terms, kind, &name, &cause)).await
+    }
+
+    pub(super) fn put_answer(&self, applied: Applied) -> Put {
+        Put { outcome: applied.outcome, shown: self.shown(applied.resource) }
     }
 
     /// A resource with which the asker may do this.
@@ -133,6 +138,11 @@ impl Service {
         self.view(&self.catalog(), |view| shown(view, resource))
     }
 
+    /// Resources of this state with their status as it is now.
+    pub(super) fn shown_all(&self, state: &State, resources: Vec<AnyResource>) -> Vec<Shown> {
+        self.view(state, |view| resources.into_iter().map(|resource| shown(view, resource)).collect())
+    }
+
     /// The manifest of a document that the asker may apply, as it is now and as it shall be.
     fn allowed<'a>(
         &self,
@@ -145,13 +155,23 @@ impl Service {
             let detail = format!("{} is not valid: {}", document.subject, listed.join("; "));
             Refusal::Invalid { detail, faults: faults.clone() }
         })?;
+        self.check_allowed(asker, state, manifest)?;
+        Ok(manifest)
+    }
+
+    /// Whether the asker may apply a manifest, as it is now and as it shall be.
+    pub(super) fn check_allowed(
+        &self,
+        asker: &Asker,
+        state: &State,
+        manifest: &AnyManifest,
+    ) -> Result<(), Refusal> {
         let write = Permission::write(Object::Resource(manifest.kind()));
         asker.require(write, &Target::resource(state, manifest))?;
         if let Some(before) = state.get(manifest.kind(), manifest.name()) {
             asker.require(write, &Target::resource(state, &before.manifest()))?;
         }
-        self.check_giving(asker, state, manifest)?;
-        Ok(manifest)
+        self.check_giving(asker, state, manifest)
     }
 
     /// Whoever gives rights must have them.
@@ -172,14 +192,9 @@ impl Service {
 }
 
 /// A resource with its status.
-fn shown(view: &View<'_>, resource: AnyResource) -> Shown {
+pub(super) fn shown(view: &View<'_>, resource: AnyResource) -> Shown {
     let status = match &resource {
-        AnyResource::Site(site) => {
-            let here = view.state.agents.values().filter(|agent| agent.spec.site == *site.name());
-            let here: Vec<_> = here.map(|agent| view.agent(agent)).collect();
-            let connected = here.iter().filter(|agent| agent.connected).count();
-            Some(json!({ "agents": here.len(), "connected_agents": connected }))
-        }
+        AnyResource::Site(site) => Some(to_json(&view.site(site))),
         AnyResource::Agent(agent) => Some(to_json(&view.agent(agent))),
         AnyResource::Source(source) => Some(to_json(&view.source(source))),
         AnyResource::Sink(sink) => Some(to_json(&view.sink(sink))),
@@ -191,6 +206,15 @@ fn shown(view: &View<'_>, resource: AnyResource) -> Shown {
 
 fn to_json(status: &impl Serialize) -> Value {
     serde_json::to_value(status).expect("a status is always JSON")
+}
+
+/// A manifest belongs at the address of its own kind and name.
+pub(super) fn refuse_other_subject(manifest: &AnyManifest, kind: Kind, name: &str) -> Result<(), Refusal> {
+    if manifest.kind() == kind && manifest.name().as_str() == name {
+        return Ok(());
+    }
+    let (address, subject) = (format!("/v1/{}/{name}", kind.plural()), manifest.subject());
+    Err(Refusal::invalid(format!("the body is {subject}, which does not belong at {address}")))
 }
 
 /// The documents of a body.

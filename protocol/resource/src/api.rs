@@ -15,7 +15,9 @@ pub mod letter;
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
 pub use check::{Finding, SourceCheck, Verdict};
 pub use compare::{CompareLine, CompareOrder, DifferenceKind, RowDifference, StreamSums, StreamVerdict};
-pub use fleet::{AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SourceStatus};
+pub use fleet::{
+    AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SiteStatus, SourceStatus,
+};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
@@ -34,4 +36,14 @@ use serde::{Deserialize, Serialize};
 pub struct Listed<T> {
     /// The items.
     pub items: Vec<T>,
+}
+
+/// A part of a long list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What leads to the next part: the argument `cursor` of the next request. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }

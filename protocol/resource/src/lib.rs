@@ -48,6 +48,7 @@ pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
 pub use permission::{Action, Object, Permission, Permissions};
+pub use read::manifest_from_json;
 pub use resource::{AnyResource, Resource};
 pub use role::{BuiltInRole, RoleSpec};
 pub use role_binding::{RoleBindingSpec, Subject};

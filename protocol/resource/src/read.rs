@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use towpath_record::ResourceName;
 
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::kind::Kind;
 use crate::kind_of;
 use crate::manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
@@ -48,6 +48,14 @@ struct ShownMetadata {
     _created_at: IgnoredAny,
     #[serde(default, rename = "updated_at")]
     _updated_at: IgnoredAny,
+}
+
+/// Reads a manifest from JSON and checks it in itself.
+///
+/// # Errors
+/// Everything that is wrong with it, by field.
+pub fn manifest_from_json(value: &Value) -> Result<AnyManifest, Vec<Fault>> {
+    manifest(value).map_err(|faults| faults.into_vec(|_| None))
 }
 
 /// Reads a manifest and checks it in itself.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
 use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
-use crate::api::router;
+use crate::api::{ApiSettings, router};
 use crate::control::ca::CaFingerprint;
 use crate::service::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
 use crate::service::{Service, ServiceConfig};
@@ -112,6 +112,7 @@ pub(super) struct Fixture {
 
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) content_type: String,
     pub(super) text: String,
 }
@@ -121,18 +122,28 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
     /// The detail of a problem with this status.
     pub(super) fn problem(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.content_type, "application/problem+json", "{}", self.text);
         let problem = self.json();
         assert_eq!(problem["status"], status);
+        let id = self.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(problem["instance"], format!("urn:uuid:{id}"));
         problem["detail"].as_str().unwrap().to_owned()
     }
 }
 
 impl Fixture {
     pub(super) fn new() -> Self {
+        Self::set_up(&ApiSettings::default())
+    }
+
+    pub(super) fn set_up(settings: &ApiSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (catalog, _) = Catalog::open(dir.path(), CatalogConfig::default()).unwrap();
         let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
@@ -143,7 +154,7 @@ impl Fixture {
             ca: CaFingerprint([7; 32]),
             metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
         };
-        Self { catalog, plane, router: router(Service::new(config), true), _dir: dir }
+        Self { catalog, plane, router: router(Service::new(config), settings, true), _dir: dir }
     }
 
     /// With a site, an agent, a source, a sink and a route.
@@ -159,16 +170,35 @@ impl Fixture {
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
+        self.ask(method, path, &headers, body).await
+    }
+
+    /// With these headers and no others.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let content_type = content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
         let bytes = to_bytes(response.into_body(), 64 << 20).await.unwrap();
-        Answer { status, content_type, text: String::from_utf8(bytes.into()).unwrap() }
+        Answer { status, headers, content_type, text: String::from_utf8(bytes.into()).unwrap() }
+    }
+
+    /// As the admin, with one more header.
+    pub(super) async fn with(&self, method: Method, path: &str, header: (&str, &str), body: &str) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        self.ask(method, path, &[("authorization", &bearer), header], Body::from(body.to_owned())).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -30,6 +30,15 @@ pub struct FleetStatus {
     pub sinks: Vec<SinkStatus>,
 }
 
+/// How a site goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SiteStatus {
+    /// How many agents stand there.
+    pub agents: u64,
+    /// How many of them are connected now.
+    pub connected_agents: u64,
+}
+
 /// How an agent goes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStatus {

@@ -22,6 +22,9 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong: the resource, the cause and the remedy.
     pub detail: String,
+    /// The request, as a URN of its id, which the header `X-Request-Id` and the audit trail bear too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// What is wrong with each field, where fields are at fault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
