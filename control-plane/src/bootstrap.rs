@@ -1,5 +1,5 @@
 //! The first start: the admin's token, printed once, and the context file with which `towpath` on this machine works
-//! at once.
+//! at once. And a new token, for whoever has this machine and no token any more.
 
 use std::fs;
 use std::io::Write;
@@ -7,13 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use towpath_catalog::{Catalog, SecretHash};
+use towpath_catalog::{Actor, Catalog, CatalogConfig};
 use towpath_segment::private;
 
-const SECRET_BYTES: usize = 32;
+use crate::control::bearer::Bearer;
+
 const CONTEXT_FILE: &str = "admin-context.yaml";
 
 /// How `towpath` reaches this control plane.
@@ -38,11 +37,8 @@ pub(crate) fn admin(
     let written = fs::read_to_string(&path).ok();
     let known = written.as_deref().and_then(|text| serde_saphyr::from_str::<AdminContext>(text).ok());
     let token = if catalog.state().admin_tokens.is_empty() {
-        let token = new_token()?;
-        catalog.create_admin_token("bootstrap", SecretHash::of(&token))?;
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "admin token (shown once, keep it safe): {token}")?;
-        writeln!(out, "on this machine: export TOWPATH_CONTEXT={}", path.display())?;
+        let token = make_token(catalog)?;
+        writeln!(std::io::stdout(), "on this machine: export TOWPATH_CONTEXT={}", path.display())?;
         token
     } else {
         match known {
@@ -61,11 +57,37 @@ pub(crate) fn admin(
     private::replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn new_token() -> anyhow::Result<String> {
-    let mut secret = [0; SECRET_BYTES];
-    getrandom::fill(&mut secret)
-        .map_err(|error| anyhow::anyhow!("no random bytes are to be had: {error}"))?;
-    Ok(format!("tpa1.{}", URL_SAFE_NO_PAD.encode(secret)))
+/// Takes every token of the first admin back and makes a new one, while the control plane does not run. The context file
+/// is kept true, if it is there.
+///
+/// # Errors
+/// The control plane runs, or the catalog or the file cannot be written.
+pub fn reset_admin(data_dir: &Path) -> anyhow::Result<()> {
+    let dir = data_dir.join("catalog");
+    anyhow::ensure!(
+        dir.exists(),
+        "there is no catalog in {}; give the data directory with --data",
+        data_dir.display()
+    );
+    let (catalog, _) = Catalog::open(&dir, CatalogConfig::default())
+        .context("the catalog cannot be opened; stop towpath-control first, and start it again afterwards")?;
+    catalog.revoke_admin_tokens(&Actor::System.into())?;
+    let token = make_token(&catalog)?;
+    let path = data_dir.join(CONTEXT_FILE);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let known: AdminContext =
+        serde_saphyr::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+    let text =
+        serde_saphyr::to_string(&AdminContext { token, ..known }).context("the context has no YAML form")?;
+    private::replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes a token and prints it: the only time that anybody sees it.
+fn make_token(catalog: &Catalog) -> anyhow::Result<String> {
+    let token = Bearer::admin()?;
+    catalog.create_admin_token("bootstrap", token.hash())?;
+    writeln!(std::io::stdout(), "admin token (shown once, keep it safe): {}", token.reveal())?;
+    Ok(token.reveal().to_owned())
 }
 
 /// An address that a client on this machine can dial.

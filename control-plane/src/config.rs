@@ -24,6 +24,8 @@ pub struct ControlConfig {
     pub certificates: CertificateSettings,
     /// The admin API.
     pub api: ApiSettings,
+    /// Who is let into the API.
+    pub access: AccessSettings,
 }
 
 /// How the region log is kept.
@@ -50,6 +52,15 @@ pub struct CertificateSettings {
     pub agent_ttl: TimeSpan,
 }
 
+/// Who is let into the API, and for how long.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSettings {
+    /// Longest life of a key. Keys made before it was set live on as they were made. Default: none, so that a key may
+    /// live until it is revoked.
+    pub key_max_ttl: Option<TimeSpan>,
+}
+
 impl Default for ControlConfig {
     fn default() -> Self {
         Self {
@@ -58,6 +69,7 @@ impl Default for ControlConfig {
             log: LogSettings::default(),
             certificates: CertificateSettings::default(),
             api: ApiSettings::default(),
+            access: AccessSettings::default(),
         }
     }
 }

@@ -11,5 +11,5 @@ mod data;
 pub mod cell;
 pub mod service;
 pub mod api;
-mod bootstrap;
+pub mod bootstrap;
 pub mod serve;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
+use towpath_control::bootstrap;
 use towpath_control::config::ControlConfig;
 use towpath_control::serve::{Options, serve};
 use tracing_subscriber::EnvFilter;
@@ -27,6 +28,18 @@ struct Cli {
 enum Command {
     /// Runs the control plane.
     Run(Run),
+    /// Makes a new token for the first admin, when the old one is lost or was taken back. Old ones hold no longer.
+    AdminToken(AdminToken),
+}
+
+#[derive(Args)]
+struct AdminToken {
+    /// Takes the old token back and makes a new one. The control plane must not run meanwhile.
+    #[arg(long, required = true)]
+    reset: bool,
+    /// Where the control plane keeps everything.
+    #[arg(long, env = "TOWPATH_CONTROL_DATA", default_value = "/var/lib/towpath-control")]
+    data: PathBuf,
 }
 
 #[derive(Args)]
@@ -49,8 +62,11 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let Command::Run(command) = Cli::parse().command;
-    match start(command) {
+    let done = match Cli::parse().command {
+        Command::Run(command) => start(command),
+        Command::AdminToken(command) => bootstrap::reset_admin(&command.data),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Without a backtrace: what an admin needs is the cause and the remedy.

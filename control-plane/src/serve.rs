@@ -98,6 +98,8 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         plane: Arc::new(cell),
         ca: ca.fingerprint(),
         metrics: Arc::new(move || metrics.render()),
+        access: config.access,
+        data_dir,
     });
     if let Some(address) = options.metrics {
         serve_metrics(address, service.clone(), stop.clone()).await?;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use towpath_record::{AgentId, RegionName, ResourceName};
-use towpath_resource::{AdminTokenId, AnyManifest, Kind, SiteSpec, StartFrom, TokenId};
+use towpath_resource::{AnyManifest, Kind, SiteSpec, StartFrom, TokenId};
 use towpath_segment::{DiskStorage, LogView, LostRange, Storage};
 use uuid::Uuid;
 
@@ -334,17 +334,6 @@ impl<S: Storage> Catalog<S> {
         self.command(cause, |_| Ok(((), Some(EventKind::DeadLetterReplayed { letter: letter.to_owned() }))))
     }
 
-    /// Keeps the hash of a new token for an admin.
-    ///
-    /// # Errors
-    /// The catalog cannot record it.
-    pub fn create_admin_token(&self, name: &str, hash: SecretHash) -> Result<AdminTokenId, CatalogError> {
-        self.command(&Actor::System.into(), |_| {
-            let id = AdminTokenId::from(Uuid::now_v7());
-            Ok((id, Some(EventKind::AdminTokenCreated { id, name: name.to_owned(), hash })))
-        })
-    }
-
     /// Records the certificate authority, once.
     ///
     /// # Errors
@@ -397,7 +386,7 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Decides on the state, records the event, and only then answers.
-    fn command<T, E: From<CatalogError>>(
+    pub(crate) fn command<T, E: From<CatalogError>>(
         &self,
         cause: &Cause,
         decide: impl FnOnce(&World<'_>) -> Result<(T, Option<EventKind>), E>,

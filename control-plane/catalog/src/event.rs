@@ -1,12 +1,13 @@
 //! What can happen to the catalog.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName, RouteId};
 use towpath_resource::{
-    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, StartFrom, TokenId, UserId,
+    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RoleGrant, StartFrom, TokenId, UserId,
 };
 use uuid::Uuid;
 
@@ -110,6 +111,23 @@ pub enum Actor {
     },
 }
 
+impl fmt::Display for Actor {
+    /// As people name it: `user ada`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("the control plane"),
+            Self::Stranger => f.write_str("a stranger"),
+            Self::Admin { name, .. } => write!(f, "admin {name}"),
+            Self::Key { name, .. } => write!(f, "key {name}"),
+            Self::User { name, .. } => write!(f, "user {name}"),
+            Self::Identity { provider, subject, name } => {
+                write!(f, "identity {} of {provider}", name.as_ref().unwrap_or(subject))
+            }
+            Self::Agent { name, .. } => write!(f, "agent {name}"),
+        }
+    }
+}
+
 impl From<Actor> for Cause {
     /// Without a request from outside.
     fn from(actor: Actor) -> Self {
@@ -134,6 +152,48 @@ pub enum EventKind {
         name: String,
         /// The hash of the secret.
         hash: SecretHash,
+    },
+    /// A token for admins was taken back.
+    AdminTokenRevoked {
+        /// The token.
+        id: AdminTokenId,
+        /// The admin's name.
+        name: String,
+    },
+    /// A key was made.
+    KeyCreated {
+        /// The key.
+        id: KeyId,
+        /// Its name.
+        name: ResourceName,
+        /// The hash of the secret.
+        hash: SecretHash,
+        /// What it may do.
+        grants: Vec<RoleGrant>,
+        /// When it can no longer be used. Nothing: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    },
+    /// A key got a new secret.
+    KeyRotated {
+        /// The key.
+        id: KeyId,
+        /// Its name.
+        name: ResourceName,
+        /// The hash of the new secret.
+        hash: SecretHash,
+        /// Until when the secret before is taken.
+        previous_until: Timestamp,
+        /// When the key can no longer be used. Nothing: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    },
+    /// A key was taken back.
+    KeyRevoked {
+        /// The key.
+        id: KeyId,
+        /// Its name.
+        name: ResourceName,
     },
     /// A resource was created or changed.
     ResourceApplied {
@@ -226,6 +286,10 @@ impl EventKind {
             Self::RouteReplayed { name, .. } | Self::SchemaAccepted { name, .. } => Some((Kind::Route, name)),
             Self::CertificateAuthorityCreated { .. }
             | Self::AdminTokenCreated { .. }
+            | Self::AdminTokenRevoked { .. }
+            | Self::KeyCreated { .. }
+            | Self::KeyRotated { .. }
+            | Self::KeyRevoked { .. }
             | Self::TokenRevoked { .. }
             | Self::CertificateIssued { .. }
             | Self::DeadLetterReplayed { .. } => None,

@@ -166,6 +166,7 @@ impl State {
             Key::Resource(kind, name) => self.get(*kind, name).as_ref().map(json),
             Key::Token(id) => self.tokens.get(id).map(json),
             Key::AdminToken(id) => self.admin_tokens.get(id).map(json),
+            Key::ApiKey(id) => self.keys.get(id).map(json),
             Key::Certificate(id) => self.certificates.get(id).map(json),
             Key::Revocation(id) => self.revoked.get(id).map(json),
             Key::Replay(id) => self.replays.get(id).map(json),
@@ -186,6 +187,7 @@ impl State {
         match kind {
             "token" => self.tokens.insert_mut(id(key, name)?, from_json(key, piece)?),
             "admin-token" => self.admin_tokens.insert_mut(id(key, name)?, from_json(key, piece)?),
+            "key" => self.keys.insert_mut(id(key, name)?, from_json(key, piece)?),
             "certificate" => self.certificates.insert_mut(id(key, name)?, from_json(key, piece)?),
             "revocation" => self.revoked.insert_mut(id(key, name)?, from_json(key, piece)?),
             "replay" => self.replays.insert_mut(id(key, name)?, from_json(key, piece)?),

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName, RouteId, SchemaHash, SinkId, SourceId, StreamName};
 use towpath_resource::{
-    AdminTokenId, AgentSpec, AnyResource, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec, Spec,
-    StartFrom, TokenId, kind_of, nearest, with_kinds,
+    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec,
+    Spec, StartFrom, TokenId, kind_of, nearest, with_kinds,
 };
 
 use crate::chain::EventHash;
 use crate::error::UnknownResource;
 use crate::references::References;
+use crate::keys::ApiKey;
 use crate::resources::Resources;
 use crate::secret::SecretHash;
 
@@ -40,6 +41,8 @@ macro_rules! state {
             pub tokens: Map<TokenId, Token>,
             /// Tokens of admins.
             pub admin_tokens: Map<AdminTokenId, AdminToken>,
+            /// Keys of programs.
+            pub keys: Map<KeyId, ApiKey>,
             /// The newest certificate of each agent.
             pub certificates: Map<AgentId, Certificate>,
             /// Agents that were cut off, deleted ones included.
@@ -103,6 +106,9 @@ pub struct AdminToken {
     pub hash: SecretHash,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was taken back, if it was. It is remembered, so that no start takes the control plane for new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A certificate that an agent was given.
@@ -248,7 +254,7 @@ impl State {
     pub fn admin(&self, secret: &SecretHash) -> Option<(AdminTokenId, &AdminToken)> {
         let mut found = None;
         for (id, token) in &self.admin_tokens {
-            if token.hash.is(secret) {
+            if token.hash.is(secret) && token.revoked_at.is_none() {
                 found = Some((*id, token));
             }
         }
@@ -277,7 +283,9 @@ impl State {
 
     /// What refers to a resource, as in `source erp-files`.
     pub(crate) fn referrers(&self, kind: Kind, name: &ResourceName) -> Vec<String> {
-        self.references.to(kind, name).map(|(kind, name)| format!("{kind} {name}")).collect()
+        let keys = self.keys.values().filter(|key| key.grants.iter().any(|one| one.refers_to(kind, name)));
+        let resources = self.references.to(kind, name).map(|(kind, name)| format!("{kind} {name}"));
+        resources.chain(keys.map(|key| format!("key {}", key.name))).collect()
     }
 
     /// Keeps a resource, in place of the one of its name.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use towpath_record::{AgentId, ResourceName, RouteId};
-use towpath_resource::{AdminTokenId, AnyResource, Kind, Resource, TokenId, each_kind};
+use towpath_resource::{AdminTokenId, AnyResource, KeyId, Kind, Resource, TokenId, each_kind};
 
 use crate::chain::EventHash;
 use crate::event::{Event, EventKind};
@@ -19,6 +19,7 @@ pub(crate) enum Key {
     Resource(Kind, ResourceName),
     Token(TokenId),
     AdminToken(AdminTokenId),
+    ApiKey(KeyId),
     Certificate(AgentId),
     Revocation(AgentId),
     Replay(RouteId),
@@ -37,9 +38,20 @@ impl State {
                 touched.push(Key::CertificateAuthority);
             }
             EventKind::AdminTokenCreated { id, name, hash } => {
-                let token = AdminToken { name: name.clone(), hash: *hash, created_at: event.at };
+                let (name, hash) = (name.clone(), *hash);
+                let token = AdminToken { name, hash, created_at: event.at, revoked_at: None };
                 self.admin_tokens.insert_mut(*id, token);
                 touched.push(Key::AdminToken(*id));
+            }
+            EventKind::AdminTokenRevoked { id, .. } => {
+                if let Some(known) = self.admin_tokens.get(id) {
+                    let revoked_at = Some(event.at);
+                    self.admin_tokens.insert_mut(*id, AdminToken { revoked_at, ..known.clone() });
+                }
+                touched.push(Key::AdminToken(*id));
+            }
+            EventKind::KeyCreated { .. } | EventKind::KeyRotated { .. } | EventKind::KeyRevoked { .. } => {
+                self.take_key(event, &mut touched);
             }
             EventKind::ResourceApplied { resource } => self.put(event, resource, &mut touched),
             EventKind::ResourceDeleted { resource } => self.remove(event, resource, &mut touched),
@@ -177,6 +189,7 @@ impl fmt::Display for Key {
             Self::Resource(kind, name) => write!(f, "{kind}/{name}"),
             Self::Token(id) => write!(f, "token/{id}"),
             Self::AdminToken(id) => write!(f, "admin-token/{id}"),
+            Self::ApiKey(id) => write!(f, "key/{id}"),
             Self::Certificate(id) => write!(f, "certificate/{id}"),
             Self::Revocation(id) => write!(f, "revocation/{id}"),
             Self::Replay(id) => write!(f, "replay/{id}"),

@@ -23,6 +23,7 @@ mod routes;
 mod compare;
 mod sources;
 mod tokens;
+mod keys;
 mod status;
 mod streams;
 mod schemas;
@@ -86,6 +87,7 @@ fn endpoints() -> Vec<Endpoint> {
         compare::endpoints(),
         sources::endpoints(),
         tokens::endpoints(),
+        keys::endpoints(),
         status::endpoints(),
         streams::endpoints(),
         schemas::endpoints(),

@@ -9,3 +9,4 @@ mod changes;
 mod watch;
 mod flow;
 mod schemas;
+mod keys;

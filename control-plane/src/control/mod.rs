@@ -9,6 +9,7 @@ pub mod server_certificate;
 pub mod verifier;
 pub mod tls;
 pub mod token;
+pub mod bearer;
 pub mod enrol;
 pub mod ledger;
 pub(crate) mod desired;

@@ -1,10 +1,12 @@
 //! Who someone is, by what they present.
 
+use jiff::Timestamp;
 use towpath_access::{Grant, Principal};
-use towpath_catalog::{Actor, Cause, Origin, SecretHash};
-use towpath_resource::BuiltInRole;
+use towpath_catalog::{Actor, Cause, Origin, SecretHash, State};
+use towpath_resource::{BuiltInRole, KeyId};
 
 use super::{Asker, Refusal, Service};
+use crate::control::bearer::Claimed;
 
 impl Service {
     /// Who presents this bearer token.
@@ -12,14 +14,39 @@ impl Service {
     /// # Errors
     /// Nobody is known by it.
     pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Asker, Refusal> {
-        let secret = SecretHash::of(bearer.ok_or_else(Refusal::unauthenticated)?);
-        let catalog = self.catalog();
-        let (token, admin) = catalog.admin(&secret).ok_or_else(Refusal::unauthenticated)?;
-        let actor = Actor::Admin { token, name: admin.name.clone() };
-        let cause = Cause { actor: actor.clone(), origin: Some(origin) };
-        Ok(Asker {
-            principal: Principal { actor, grants: vec![Grant::everywhere(BuiltInRole::Admin)] },
-            cause,
+        let bearer = bearer.ok_or_else(Refusal::unauthenticated)?;
+        let (state, secret) = (self.catalog(), SecretHash::of(bearer));
+        let principal = match Claimed::by(bearer) {
+            Claimed::Admin => first_admin(&state, &secret)?,
+            Claimed::Key(id) => self.by_key(&state, id, &secret)?,
+            Claimed::Foreign => return Err(Refusal::unauthenticated()),
+        };
+        let cause = Cause { actor: principal.actor.clone(), origin: Some(origin) };
+        Ok(Asker { principal, cause })
+    }
+
+    fn by_key(&self, state: &State, id: KeyId, secret: &SecretHash) -> Result<Principal, Refusal> {
+        let now = Timestamp::now();
+        let key = state.keys.get(&id).filter(|key| key.is_opened_by(secret, now));
+        let key = key.ok_or_else(Refusal::unauthenticated)?;
+        if let Some(end) = key.expires_at.filter(|_| key.is_expired(now)) {
+            let name = &key.name;
+            return Err(Refusal::Unknown(format!(
+                "key `{name}` expired at {end}; ask whoever gave it for a rotation (`towpath key rotate {name} --ttl TIME`)"
+            )));
+        }
+        self.0.last_used.note(id, now);
+        let grant =
+            |given: &towpath_resource::RoleGrant| Grant::of_role(state, &given.role, given.scope.clone());
+        Ok(Principal {
+            actor: Actor::Key { key: id, name: key.name.clone() },
+            grants: key.grants.iter().map(grant).collect(),
         })
     }
+}
+
+fn first_admin(state: &State, secret: &SecretHash) -> Result<Principal, Refusal> {
+    let (token, admin) = state.admin(secret).ok_or_else(Refusal::unauthenticated)?;
+    let actor = Actor::Admin { token, name: admin.name.clone() };
+    Ok(Principal { actor, grants: vec![Grant::everywhere(BuiltInRole::Admin)] })
 }

@@ -23,8 +23,11 @@ mod streams;
 mod schemas;
 mod letters;
 mod tokens;
+mod last_used;
+mod keys;
 mod events;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,7 +49,9 @@ pub use resources::{Changed, Put, Shown, parse};
 pub use streams::Reading;
 pub use watch::{WatchEvent, WatchOrder};
 
+use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
+use last_used::LastUsed;
 use overview::View;
 use rates::{Rates, SAMPLE_EVERY};
 
@@ -63,6 +68,10 @@ pub struct ServiceConfig {
     pub ca: CaFingerprint,
     /// Renders the metrics of this process, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How identities are looked after.
+    pub access: AccessSettings,
+    /// Where it keeps what may be lost.
+    pub data_dir: PathBuf,
 }
 
 /// What admins can do. Cheap to clone.
@@ -74,6 +83,7 @@ struct Inner {
     rates: Mutex<Arc<Rates>>,
     tails: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    last_used: LastUsed,
 }
 
 impl Service {
@@ -81,7 +91,9 @@ impl Service {
     pub fn new(config: ServiceConfig) -> Self {
         let tails = Arc::new(Semaphore::new(MOST_TAILS));
         let watchers = Arc::new(Semaphore::new(watch::MOST_WATCHERS));
-        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails, watchers });
+        let last_used = LastUsed::open(&config.data_dir);
+        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails, watchers, last_used });
+        write_last_uses(&inner);
         let sampled = Arc::downgrade(&inner);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -147,4 +159,22 @@ impl Service {
         let done = tokio::task::spawn_blocking(move || command(&catalog)).await;
         done.map_err(|_| Refusal::Stopping)?.map_err(Into::into)
     }
+}
+
+/// Writes when keys were last used, again and again, in a task that ends with the service.
+fn write_last_uses(inner: &Arc<Inner>) {
+    let written = Arc::downgrade(inner);
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(last_used::EXACT_TO);
+        loop {
+            ticks.tick().await;
+            let Some(inner) = written.upgrade() else { return };
+            let write = move || {
+                let state = inner.config.catalog.state();
+                inner.last_used.write(|key| state.keys.contains_key(&key));
+            };
+            // Only a runtime that stops leaves it undone.
+            drop(tokio::task::spawn_blocking(write).await);
+        }
+    });
 }

@@ -1,11 +1,12 @@
 //! Why something is refused.
 
 use towpath_access::Denied;
-use towpath_catalog::{ApplyError, CatalogError, DeleteError, TargetError, UnknownResource};
+use towpath_catalog::{ApplyError, CatalogError, DeleteError, KeyError, TargetError, UnknownResource};
 use towpath_resource::{Document, Fault, Invalid};
 
 use super::list::CursorError;
 use super::plane::PlaneError;
+use crate::control::bearer::NoRandomBytes;
 
 /// Why something is refused. The text names the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +130,23 @@ impl From<TargetError> for Refusal {
 impl From<CursorError> for Refusal {
     fn from(error: CursorError) -> Self {
         Self::invalid_argument("cursor", error.to_string())
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        match error {
+            unknown @ KeyError::Unknown(_) => Self::NotFound(unknown.to_string()),
+            expired @ KeyError::Expired { .. } => Self::Conflict(expired.to_string()),
+            KeyError::Invalid(invalid) => invalid.into(),
+            KeyError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoRandomBytes> for Refusal {
+    fn from(error: NoRandomBytes) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

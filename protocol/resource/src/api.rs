@@ -4,6 +4,7 @@
 pub mod problem;
 pub mod apply;
 pub mod token;
+pub mod key;
 pub mod fleet;
 pub mod route;
 pub mod compare;
@@ -18,6 +19,7 @@ pub use compare::{CompareLine, CompareOrder, DifferenceKind, RowDifference, Stre
 pub use fleet::{
     AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SiteStatus, SourceStatus,
 };
+pub use key::{CreatedKey, KeyOrder, KeyState, KeyStatus, RotateOrder};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};

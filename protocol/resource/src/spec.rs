@@ -81,16 +81,7 @@ pub trait Lookup {
 /// Notes whatever the spec refers to and is not there.
 pub fn check_references<S: Spec>(spec: &S, lookup: &impl Lookup, faults: &mut Faults) {
     for Reference { path, kind, name } in spec.references() {
-        if lookup.has(kind, &name) {
-            continue;
-        }
-        let names = lookup.names(kind);
-        let near = nearest(name.as_str(), names.iter().map(|known| known.as_str()));
-        let hint = near.map(|near| format!("; did you mean `{near}`?"));
-        faults.add(
-            path,
-            format!("there is no {kind} `{name}`{}", hint.unwrap_or_else(|| missing_remedy(kind))),
-        );
+        check_reference(path, kind, &name, lookup, faults);
     }
     if let Some(region) = spec.region() {
         let regions = lookup.regions();
@@ -99,6 +90,23 @@ pub fn check_references<S: Spec>(spec: &S, lookup: &impl Lookup, faults: &mut Fa
             format!("no cell serves region `{region}`; this control plane serves: {}", served())
         });
     }
+}
+
+/// Notes that something is referred to and not there.
+pub fn check_reference(
+    path: &str,
+    kind: Kind,
+    name: &ResourceName,
+    lookup: &impl Lookup,
+    faults: &mut Faults,
+) {
+    if lookup.has(kind, name) {
+        return;
+    }
+    let names = lookup.names(kind);
+    let near = nearest(name.as_str(), names.iter().map(|known| known.as_str()));
+    let hint = near.map(|near| format!("; did you mean `{near}`?"));
+    faults.add(path, format!("there is no {kind} `{name}`{}", hint.unwrap_or_else(|| missing_remedy(kind))));
 }
 
 fn missing_remedy(kind: Kind) -> String {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use towpath_catalog::{Catalog, CatalogError, DeleteError, SecretHash, State};
-use towpath_resource::{Kind, StartFrom};
+use towpath_catalog::{Catalog, CatalogError, DeleteError, NewKey, SecretHash, State};
+use towpath_resource::{KeyId, Kind, RoleGrant, Scope, StartFrom};
 use towpath_segment::simulated::{Faults, SimulatedStorage, Tear};
 
 use crate::fixture::*;
@@ -21,6 +21,10 @@ enum Command {
     Revoke(u8),
     Replay(u8),
     Admin(u8),
+    RevokeAdmins,
+    Key(u8),
+    RotateKey(u8),
+    RevokeKey(u8),
 }
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
@@ -36,6 +40,10 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
             n().prop_map(Command::Revoke),
             n().prop_map(Command::Replay),
             n().prop_map(Command::Admin),
+            Just(Command::RevokeAdmins),
+            n().prop_map(Command::Key),
+            n().prop_map(Command::RotateKey),
+            n().prop_map(Command::RevokeKey),
         ],
         1..40,
     )
@@ -57,6 +65,29 @@ fn run<S: towpath_segment::Storage>(catalog: &Catalog<S>, command: &Command) {
         Command::Revoke(n) => drop(catalog.revoke_agent(&format!("n{n}"), &admin())),
         Command::Replay(n) => drop(catalog.replay_route(&format!("n{n}"), StartFrom::Earliest, &admin())),
         Command::Admin(n) => drop(catalog.create_admin_token("ada", SecretHash::of(&format!("a{n}")))),
+        Command::RevokeAdmins => drop(catalog.revoke_admin_tokens(&admin())),
+        Command::Key(n) => drop(catalog.create_key(key_id(*n), new_key(*n), &admin())),
+        Command::RotateKey(n) => {
+            let (hash, until) =
+                (SecretHash::of(&format!("new {n}")), jiff::Timestamp::from_second(START + 60));
+            drop(catalog.rotate_key(key_id(*n), hash, until.unwrap(), None, &admin()));
+        }
+        Command::RevokeKey(n) => drop(catalog.revoke_key(key_id(*n), &admin())),
+    }
+}
+
+fn key_id(n: u8) -> KeyId {
+    uuid::Uuid::from_u128(n.into()).into()
+}
+
+fn new_key(n: u8) -> NewKey {
+    let scope = Scope { sites: vec![name("n0")], ..Scope::default() };
+    let grants = vec![RoleGrant { role: name("viewer"), scope }];
+    NewKey {
+        name: name(&format!("n{n}")),
+        hash: SecretHash::of(&format!("key {n}")),
+        grants,
+        expires_at: None,
     }
 }
 

@@ -17,6 +17,7 @@ use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
 
 use crate::api::{ApiSettings, router};
+use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
 use crate::service::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
 use crate::service::{Service, ServiceConfig};
@@ -153,6 +154,8 @@ impl Fixture {
             plane: plane.clone(),
             ca: CaFingerprint([7; 32]),
             metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
+            access: AccessSettings::default(),
+            data_dir: dir.path().to_owned(),
         };
         Self { catalog, plane, router: router(Service::new(config), settings, true), _dir: dir }
     }
