@@ -1,25 +1,38 @@
 //! The API's client. It trusts the CA of the context and nothing else, under one fixed name, whatever the address.
 
 mod connect;
+mod credential;
 mod lines;
+mod identity;
+mod resources;
+mod changes;
+mod observe;
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use towpath_resource::StartFrom;
 use towpath_resource::api::{
-    AcceptOrder, ApplyReport, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed,
-    Problem, ReplayOrder, Replayed, RouteDescription, SchemaAccepted, SchemaDescription, SchemaDiff,
-    SourceCheck, StreamRecord, StreamSchemas, StreamStatus, TokenOrder, TokenStatus,
+    AcceptOrder, CompareLine, CompareOrder, CreatedToken, DeadLetter, FleetStatus, Listed, Problem,
+    ReplayOrder, Replayed, RouteDescription, SchemaAccepted, SchemaDescription, SchemaDiff, SourceCheck,
+    StreamRecord, StreamSchemas, StreamStatus, TokenOrder, TokenStatus,
 };
-use towpath_resource::{Kind, StartFrom};
 
-use crate::context::Context;
+use crate::context::{Context, ContextError, ContextFile};
+use crate::provider::ProviderError;
 
+pub use changes::Changes;
 pub use connect::{ConnectError, SERVER_NAME};
+pub(crate) use connect::{host_of, tls};
+pub use identity::{AuthProvider, Granted};
 pub use lines::{Lines, TailArgs};
+pub use observe::EventArgs;
+pub use resources::Versioned;
+
+use credential::Credential;
 
 /// The server gives up a request after 60 s itself; this is for a server that does not answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(75);
@@ -31,7 +44,7 @@ pub struct Client {
     /// The address as the admin wrote it, for messages.
     server: String,
     base: Url,
-    token: String,
+    credential: Credential,
 }
 
 /// Why the control plane did not do what was asked.
@@ -63,9 +76,25 @@ pub enum ClientError {
         /// The HTTP status.
         status: StatusCode,
     },
+    /// The login is over.
+    #[error("the login ended at {0} and cannot be renewed: run `towpath login`")]
+    LoginOver(jiff::Timestamp),
+    /// The identity provider did not renew the login.
+    #[error("the login cannot be renewed: {0}; run `towpath login`")]
+    NotRenewed(#[source] ProviderError),
+    /// A renewed login cannot be kept.
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// A stream ended before its end.
     #[error("the stream ends early: {0}")]
     EndedEarly(String),
+}
+
+impl ClientError {
+    /// Whether what was asked about is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == StatusCode::NOT_FOUND.as_u16())
+    }
 }
 
 /// Which dead letters are asked for.
@@ -85,53 +114,31 @@ pub struct LetterArgs {
 type Answer<T> = Result<T, ClientError>;
 
 impl Client {
-    /// A client of the control plane that the context describes. Connects to nothing yet.
+    /// A client of the control plane that the context describes. Connects to nothing yet. A session in it is not renewed.
     ///
     /// # Errors
     /// The address or the CA in the context is not valid.
     pub fn new(context: &Context) -> Answer<Self> {
-        let (http, base) = connect::http(context)?;
-        Ok(Self { http, server: context.server.clone(), base, token: context.token.trim().to_owned() })
+        Self::with(context, Credential::fixed(&context.token))
     }
 
-    /// Applies the documents of a text. Refused ones are in the report.
+    /// A client of the control plane of a context in this file, or in the one at the usual place: of this name, or the
+    /// one in use. A session in it is renewed and kept there as long as the client lives.
     ///
     /// # Errors
-    /// The request failed or was refused as a whole.
-    pub async fn apply(&self, documents: &str, dry_run: bool) -> Answer<ApplyReport> {
-        let request = self.request(Method::POST, &["apply"]).query(&[("dry_run", dry_run)]);
-        let response = self.send(request.body(documents.to_owned())).await?;
-        let status = response.status();
-        let text = self.body(response).await?;
-        // The report of a partly refused request comes with the status of a refusal.
-        match serde_json::from_str(&text) {
-            Ok(report) => Ok(report),
-            Err(_) => Err(self.refusal(status, &text)),
+    /// There is no such context, it is logged out, or its address or CA is not valid.
+    pub fn of(file: Option<&Path>, name: Option<&str>) -> Answer<Self> {
+        let contexts = ContextFile::open(file)?;
+        let (name, context) = contexts.chosen(name)?;
+        if context.token.is_empty() {
+            return Err(ContextError::LoggedOut { name: name.to_owned() }.into());
         }
+        Self::with(context, Credential::of(contexts.path(), name, context))
     }
 
-    /// The resources of a kind, with their status.
-    ///
-    /// # Errors
-    /// The request failed or was refused.
-    pub async fn list(&self, kind: Kind) -> Answer<Vec<Value>> {
-        Ok(self.get::<Listed<Value>>(&[kind.plural()]).await?.items)
-    }
-
-    /// A resource with its status.
-    ///
-    /// # Errors
-    /// The request failed or was refused.
-    pub async fn show(&self, kind: Kind, name: &str) -> Answer<Value> {
-        self.get(&[kind.plural(), name]).await
-    }
-
-    /// Deletes a resource.
-    ///
-    /// # Errors
-    /// The request failed or was refused.
-    pub async fn delete(&self, kind: Kind, name: &str) -> Answer<()> {
-        self.done(self.request(Method::DELETE, &[kind.plural(), name])).await
+    fn with(context: &Context, credential: Credential) -> Answer<Self> {
+        let (http, base) = connect::http(context)?;
+        Ok(Self { http, server: context.server.clone(), base, credential })
     }
 
     /// How the fleet goes.
@@ -307,7 +314,7 @@ impl Client {
     fn request(&self, method: Method, below_v1: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("the base is an https address").push("v1").extend(below_v1);
-        self.http.request(method, url).bearer_auth(&self.token).timeout(ANSWER_WITHIN)
+        self.http.request(method, url).timeout(ANSWER_WITHIN)
     }
 
     async fn get<T: DeserializeOwned>(&self, below_v1: &[&str]) -> Answer<T> {
@@ -316,6 +323,10 @@ impl Client {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
         let response = self.send(request).await?;
+        self.read(response).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: reqwest::Response) -> Answer<T> {
         let status = response.status();
         let text = self.body(response).await?;
         if !status.is_success() {
@@ -336,6 +347,12 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Answer<reqwest::Response> {
+        let token = self.credential.token(self).await?;
+        self.send_unknown(request.bearer_auth(token)).await
+    }
+
+    /// Sends a request without saying who asks.
+    async fn send_unknown(&self, request: RequestBuilder) -> Answer<reqwest::Response> {
         request.send().await.map_err(|error| self.unreachable(&error))
     }
 

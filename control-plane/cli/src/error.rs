@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use crate::client::ClientError;
 use crate::context::ContextError;
 use crate::demo::DemoError;
+use crate::prompt::PromptError;
+use crate::provider::ProviderError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,36 @@ pub enum CliError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no password.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The identity provider gave no token.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The control plane does not take the login.
+    #[error(
+        "{0} does not take this login; nothing was kept. Check the token, or ask an admin of the control plane"
+    )]
+    NotTaken(String),
+    /// The login is forgotten here, but not there.
+    #[error("the login is forgotten on this machine, but the control plane did not end the session: {0}")]
+    StillOpen(#[source] ClientError),
+    /// An edited resource was not taken.
+    #[error("{source}; your text is in {}", kept.display())]
+    NotEdited {
+        /// Why.
+        source: ClientError,
+        /// Where the text is.
+        kept: PathBuf,
     },
     /// Resources were refused; each fault stands on its own line.
     #[error("{}{summary}", one_each(faults))]

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use towpath_resource::{Document, Fault, Place, parse_documents};
+use serde_json::Value;
+use towpath_resource::{AnyManifest, Document, Fault, Kind, Place, parse_documents};
 
 use crate::error::CliError;
 
@@ -26,9 +27,18 @@ impl Found {
     }
 
     /// The document as JSON, which is what is sent.
-    pub(crate) fn to_json(&self) -> String {
-        let manifest = self.document.manifest.as_ref().ok();
-        serde_json::to_string(&manifest).expect("a manifest is always JSON")
+    pub(crate) fn to_json(&self) -> Value {
+        serde_json::to_value(self.manifest()).expect("a manifest is always JSON")
+    }
+
+    /// Which resource it is.
+    pub(crate) fn target(&self) -> (Kind, String) {
+        let manifest = self.manifest();
+        (manifest.kind(), manifest.name().to_string())
+    }
+
+    fn manifest(&self) -> &AnyManifest {
+        self.document.manifest.as_ref().expect("a document with faults is not kept")
     }
 
     /// A fault of it, with file, line and column.

@@ -4,14 +4,17 @@
 //! the answer. What to say to a terminal and what to say to a program is decided in [`output`].
 
 pub mod context;
+pub mod provider;
 pub mod client;
 pub mod args;
 pub mod output;
+mod screen;
+pub mod prompt;
 pub mod human;
 mod files;
 mod commands;
 pub mod demo;
 pub mod error;
 
-pub use commands::run;
+pub use commands::{COMPLETE_VARIABLE, markdown, run};
 pub use error::CliError;

@@ -12,6 +12,7 @@ pub mod check;
 pub mod stream;
 pub mod schema;
 pub mod letter;
+pub mod log;
 
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
 pub use check::{Finding, SourceCheck, Verdict};
@@ -21,6 +22,7 @@ pub use fleet::{
 };
 pub use key::{CreatedKey, KeyOrder, KeyState, KeyStatus, RotateOrder};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
+pub use log::{AgentLog, LogLevel, LogLine};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
 pub use schema::{

@@ -48,8 +48,7 @@ pub(super) fn http(context: &Context) -> Result<(reqwest::Client, Url), ConnectE
     if base.scheme() != "https" {
         return Err(invalid("the API is served over https only"));
     }
-    let host = base.host_str().ok_or_else(|| invalid("it names no host"))?;
-    let dialled = Dialled(host.trim_matches(['[', ']']).to_owned());
+    let dialled = Dialled(host_of(&base).ok_or_else(|| invalid("it names no host"))?);
     base.set_host(Some(SERVER_NAME)).map_err(|error| invalid(&error.to_string()))?;
     base.set_path("");
     let http = reqwest::Client::builder()
@@ -64,7 +63,13 @@ pub(super) fn http(context: &Context) -> Result<(reqwest::Client, Url), ConnectE
     Ok((http, base))
 }
 
-fn tls(ca_pem: &str) -> Result<rustls::ClientConfig, ConnectError> {
+/// The host of an address, as resolvers take it.
+pub(crate) fn host_of(address: &Url) -> Option<String> {
+    Some(address.host_str()?.trim_matches(['[', ']']).to_owned())
+}
+
+/// TLS that trusts the CA of the context and nothing else.
+pub(crate) fn tls(ca_pem: &str) -> Result<rustls::ClientConfig, ConnectError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
         let certificate = certificate.map_err(|error| ConnectError::Ca(error.to_string()))?;
@@ -122,8 +127,7 @@ mod tests {
     use super::*;
 
     fn refused(server: &str, ca_pem: &str) -> String {
-        let context = Context { server: server.into(), token: "t".into(), ca_pem: ca_pem.into() };
-        http(&context).unwrap_err().to_string()
+        http(&Context::with_token(server, "t", ca_pem)).unwrap_err().to_string()
     }
 
     #[test]

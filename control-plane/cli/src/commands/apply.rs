@@ -2,12 +2,14 @@
 
 use std::io::Write;
 
-use towpath_resource::api::{Applied, ApplyOutcome};
+use serde_json::Value;
+use towpath_resource::api::{Applied, ApplyOutcome, ApplyReport};
 
 use crate::args::ApplyArgs;
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::error::CliError;
 use crate::files::{self, Found};
+use crate::output;
 
 pub(super) async fn run(
     args: &ApplyArgs,
@@ -15,25 +17,45 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     let found = files::read(&args.files, &mut std::io::stdin().lock())?;
-    let text = found.iter().map(Found::to_json).collect::<Vec<_>>().join("\n---\n");
-    let report = client()?.apply(&text, args.dry_run).await?;
+    let report = send(&client()?, &found, args.dry_run).await?;
     let would = if args.dry_run { " (dry run)" } else { "" };
-    let mut faults = Vec::new();
-    for (found, result) in found.iter().zip(&report.results) {
-        if result.outcome == ApplyOutcome::Refused {
-            faults.extend(told(found, result));
-        } else {
-            writeln!(out, "{} {}{would}", result.subject, result.outcome.as_str())?;
-        }
-    }
-    if faults.is_empty() {
+    let taken = || report.results.iter().filter(|result| result.outcome != ApplyOutcome::Refused);
+    let named = |result: &Applied| result.subject.replacen(' ', "/", 1);
+    let taken: Vec<_> = taken().collect();
+    output::list(
+        args.output,
+        &taken,
+        |result| named(result),
+        out,
+        |out| {
+            taken
+                .iter()
+                .try_for_each(|result| writeln!(out, "{} {}{would}", result.subject, result.outcome.as_str()))
+        },
+    )?;
+    refused(&found, &report)
+}
+
+/// Sends documents to be applied, or to be checked only.
+pub(super) async fn send(
+    client: &Client,
+    found: &[Found],
+    dry_run: bool,
+) -> Result<ApplyReport, ClientError> {
+    let documents: Vec<_> = found.iter().map(Found::to_json).map(|json: Value| json.to_string()).collect();
+    client.apply(&documents.join("\n---\n"), dry_run).await
+}
+
+/// Tells what was refused, if anything was.
+pub(super) fn refused(found: &[Found], report: &ApplyReport) -> Result<(), CliError> {
+    let pairs = || found.iter().zip(&report.results);
+    let refused: Vec<_> = pairs().filter(|(_, result)| result.outcome == ApplyOutcome::Refused).collect();
+    if refused.is_empty() {
         return Ok(());
     }
-    let refused = report.results.iter().filter(|result| result.outcome == ApplyOutcome::Refused).count();
-    Err(CliError::Refused {
-        faults,
-        summary: format!("{refused} of {} resources refused", report.results.len()),
-    })
+    let faults = refused.iter().flat_map(|(found, result)| told(found, result)).collect();
+    let summary = format!("{} of {} resources refused", refused.len(), report.results.len());
+    Err(CliError::Refused { faults, summary })
 }
 
 fn told(found: &Found, result: &Applied) -> Vec<String> {

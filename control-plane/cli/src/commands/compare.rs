@@ -4,7 +4,7 @@ use std::io::Write;
 
 use towpath_resource::api::{CompareLine, CompareOrder, StreamVerdict};
 
-use crate::args::{CompareArgs, StatusFormat};
+use crate::args::CompareArgs;
 use crate::client::{Client, ClientError};
 use crate::error::CliError;
 use crate::human;
@@ -20,11 +20,7 @@ pub(super) async fn run(client: &Client, args: &CompareArgs, out: &mut dyn Write
     let mut lines = client.compare(&args.route, &order).await?;
     let mut unequal = Vec::new();
     while let Some(line) = lines.next().await? {
-        if args.output == StatusFormat::Json {
-            output::json_line(&line, out)?;
-        } else {
-            show(&line, out)?;
-        }
+        output::next(args.output, &line, out, |out| show(&line, out))?;
         // Streams are compared one after the other and may take long.
         out.flush()?;
         match line {

@@ -5,7 +5,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use towpath_resource::api::DeadLetter;
 
-use crate::args::{DeadLettersCommand, StatusFormat};
+use crate::args::DeadLettersCommand;
 use crate::client::{Client, LetterArgs};
 use crate::error::CliError;
 use crate::human::{self, harmless};
@@ -20,17 +20,11 @@ pub(super) async fn run(
         DeadLettersCommand::List { stream, route, limit, output } => {
             let args = LetterArgs { stream, route, limit: Some(limit) };
             let letters = client.dead_letters(&args).await?;
-            match output {
-                StatusFormat::Json => output::json(&letters, out)?,
-                StatusFormat::Table => table(&letters, out)?,
-            }
+            output::list(output, &letters, |letter| letter.id.clone(), out, |out| table(&letters, out))?;
         }
         DeadLettersCommand::Show { id, output } => {
             let letter = client.dead_letter(&id).await?;
-            match output {
-                StatusFormat::Json => output::json(&letter, out)?,
-                StatusFormat::Table => show(&letter, out)?,
-            }
+            output::view(output, &letter, out, |out| show(&letter, out))?;
         }
         DeadLettersCommand::Replay { ids } => {
             for id in ids {

@@ -5,7 +5,7 @@ use std::io::Write;
 use towpath_resource::Kind;
 use towpath_resource::api::RouteDescription;
 
-use super::status::guarantee;
+use super::stages::guarantee;
 use crate::args::TargetArgs;
 use crate::client::Client;
 use crate::error::CliError;

@@ -1,113 +1,116 @@
 //! `towpath get`
 
+mod columns;
+mod watch;
+
+use std::cmp::Ordering;
 use std::io::Write;
 
 use serde_json::Value;
-use towpath_resource::Kind;
-use towpath_resource::api::StreamStatus;
 
 use crate::args::{Format, GetArgs, Listing};
 use crate::client::Client;
 use crate::error::CliError;
-use crate::human;
-use crate::output::{self, Table};
+use crate::output;
+
+use columns::Columns;
 
 pub(super) async fn run(client: &Client, args: &GetArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    match args.listing {
-        Listing::Streams => streams(client, args, out).await,
-        Listing::Resources(kind) => resources(client, kind, args, out).await,
+    let columns = Columns::of(args.listing);
+    if args.watch {
+        return watch::run(client, args, &columns, out).await;
     }
+    let items = look(client, args, &columns).await?;
+    show(args, &columns, &items, out)
 }
 
-async fn resources(client: &Client, kind: Kind, args: &GetArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    let items = match &args.name {
-        Some(name) => vec![client.show(kind, name).await?],
-        None => client.list(kind).await?,
+/// What there is now of what was asked for, in the order that was asked for.
+async fn look(client: &Client, args: &GetArgs, columns: &Columns) -> Result<Vec<Value>, CliError> {
+    let mut items = match (args.listing, &args.name) {
+        (Listing::Resources(kind), Some(name)) => vec![client.show(kind, name).await?],
+        (Listing::Resources(kind), None) => client.list(kind).await?,
+        (Listing::Streams, name) => streams(client, name.as_deref()).await?,
     };
-    match args.output {
-        Format::Table => table(kind, &items, out)?,
-        Format::Json if args.name.is_some() => output::json(&items[0], out)?,
-        Format::Json => output::json(&items, out)?,
-        Format::Yaml => documents(&items, out)?,
-        Format::Name => {
-            for item in &items {
-                writeln!(out, "{}/{}", kind.noun(), text(item, "/metadata/name"))?;
-            }
+    if let Some(selector) = &args.selector {
+        if args.listing == Listing::Streams {
+            return Err(CliError::Usage("streams have no labels to select by".to_owned()));
         }
+        items.retain(|item| {
+            let labels = item.pointer("/metadata/labels");
+            selector.matches(|key| labels?.get(key)?.as_str())
+        });
     }
-    Ok(())
+    if let Some(field) = &args.sort {
+        sort(&mut items, field, columns)?;
+    }
+    Ok(items)
 }
 
-fn documents(items: &[Value], out: &mut dyn Write) -> Result<(), CliError> {
-    for (n, item) in items.iter().enumerate() {
-        if n > 0 {
-            writeln!(out, "---")?;
-        }
-        output::yaml(item, out)?;
-    }
-    Ok(())
-}
-
-fn table(kind: Kind, items: &[Value], out: &mut dyn Write) -> Result<(), CliError> {
-    let nothing = format!("there are no {}", kind.plural());
-    let columns = kind.columns();
-    let head = std::iter::once("name").chain(columns.iter().map(|(title, _)| *title));
-    let mut table = Table::new(head);
-    for item in items {
-        let cells = columns.iter().map(|(_, pointer)| text(item, pointer));
-        table.row(std::iter::once(text(item, "/metadata/name")).chain(cells));
-    }
-    Ok(table.write(&nothing, out)?)
-}
-
-/// A value for a table cell.
-fn text(item: &Value, pointer: &str) -> String {
-    match item.pointer(pointer) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-        Some(Value::Number(number)) => number.as_u64().map_or_else(|| number.to_string(), human::count),
-        Some(other) => other.to_string(),
-    }
-}
-
-async fn streams(client: &Client, args: &GetArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut items = client.streams().await?;
-    if let Some(name) = &args.name {
-        items.retain(|stream| stream.name.as_str() == name);
-        if items.is_empty() {
+async fn streams(client: &Client, name: Option<&str>) -> Result<Vec<Value>, CliError> {
+    let mut streams = client.streams().await?;
+    if let Some(name) = name {
+        streams.retain(|stream| stream.name.as_str() == name);
+        if streams.is_empty() {
             return Err(CliError::Usage(format!(
                 "there is no stream `{name}`; `towpath get streams` lists those there are"
             )));
         }
     }
-    match args.output {
-        Format::Table => Ok(stream_table(&items, out)?),
-        Format::Json => Ok(output::json(&items, out)?),
-        Format::Yaml => Ok(output::yaml(&items, out)?),
-        Format::Name => {
-            for item in &items {
-                writeln!(out, "{}", item.name)?;
-            }
-            Ok(())
+    Ok(streams.iter().map(|stream| serde_json::to_value(stream).expect("a stream is always JSON")).collect())
+}
+
+fn sort(items: &mut [Value], field: &str, columns: &Columns) -> Result<(), CliError> {
+    let (field, largest_first) = field.strip_prefix('-').map_or((field, false), |field| (field, true));
+    let pointer =
+        columns.pointer(field).map_or_else(|| format!("/{}", field.replace('.', "/")), ToOwned::to_owned);
+    if !items.is_empty() && items.iter().all(|item| item.pointer(&pointer).is_none()) {
+        return Err(CliError::Usage(format!(
+            "there is no field `{field}` to sort by; take one of {}, or a field such as `metadata.name`",
+            columns.titles().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    items.sort_by(|a, b| {
+        let order = compare(a.pointer(&pointer), b.pointer(&pointer));
+        if largest_first { order.reverse() } else { order }
+    });
+    Ok(())
+}
+
+/// Numbers by size, anything else as text; what is not there comes first.
+fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+    let number = |value: Option<&Value>| value.and_then(Value::as_f64);
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => {
+            let text = |value: Option<&Value>| match value {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            };
+            text(a).cmp(&text(b))
         }
     }
 }
 
-fn stream_table(items: &[StreamStatus], out: &mut dyn Write) -> std::io::Result<()> {
-    let mut table = Table::new(["name", "records", "bytes", "dead letters", "sources", "routes"]);
-    let names = |names: &[towpath_record::ResourceName]| {
-        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
-    for item in items {
-        table.row([
-            item.name.to_string(),
-            human::count(item.records),
-            human::bytes(item.bytes as f64),
-            human::count(item.dead_letters),
-            names(&item.sources),
-            names(&item.routes),
-        ]);
+fn show(args: &GetArgs, columns: &Columns, items: &[Value], out: &mut dyn Write) -> Result<(), CliError> {
+    match args.output {
+        Format::Json if args.name.is_some() && items.len() == 1 => output::json(&items[0], out)?,
+        // Each is a document of its own, so that all of them can be applied again.
+        Format::Yaml if columns.are_resources() => {
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    writeln!(out, "---")?;
+                }
+                output::yaml(item, out)?;
+            }
+        }
+        format => output::list(
+            format,
+            items,
+            |item| columns.name(item),
+            out,
+            |out| columns.table(items).write(&columns.nothing(), out),
+        )?,
     }
-    table.write("there are no streams yet", out)
+    Ok(())
 }

@@ -4,34 +4,120 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::args::LoginArgs;
-use crate::client::Client;
-use crate::context::Context;
+use crate::client::{AuthProvider, Client, Granted};
+use crate::context::{Context, ContextFile, DEFAULT_NAME, Session, SessionProvider};
 use crate::error::CliError;
+use crate::human::harmless;
+use crate::prompt;
+use crate::provider::{DeviceLogin, ProviderClient};
 
-/// Writes the context only when the control plane answers to it.
-pub(super) async fn run(args: &LoginArgs, file: Option<&Path>, out: &mut dyn Write) -> Result<(), CliError> {
-    let ca_pem = std::fs::read_to_string(&args.ca);
-    let ca_pem = ca_pem.map_err(|source| CliError::Read { path: args.ca.clone(), source })?;
-    let token = if args.token == "-" { token_from_stdin()? } else { args.token.clone() };
-    let context = Context { server: args.server.clone(), token, ca_pem };
-    let status = Client::new(&context)?.status().await?;
-    let path = context.save(file)?;
-    writeln!(
-        out,
-        "logged in to {} (version {}); kept in {}",
-        context.server,
-        status.version,
-        path.display()
-    )?;
+/// Keeps the context only when the control plane answers to it.
+pub(super) async fn run(
+    args: &LoginArgs,
+    (file, chosen): (Option<&Path>, Option<&str>),
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let contexts = ContextFile::open(file)?;
+    let name = args.name.as_deref().or(chosen).or_else(|| contexts.current()).unwrap_or(DEFAULT_NAME);
+    let blank = blank(args, &contexts, name)?;
+    let context = if let Some(user) = &args.user {
+        let granted = Client::new(&blank)?.login(user, &password(args, user)?).await?;
+        logged_in(blank, granted, None)
+    } else if args.device {
+        by_device(args, blank, out).await?
+    } else {
+        let token = args.token.as_deref().unwrap_or_default();
+        let token = if token == "-" { from_stdin("token")? } else { token.to_owned() };
+        Context { token, ..blank }
+    };
+    if !Client::new(&context)?.is_known().await? {
+        return Err(CliError::NotTaken(context.server));
+    }
+    let server = context.server.clone();
+    ContextFile::change(file, |contexts| contexts.keep(name, context))?;
+    writeln!(out, "logged in to {server}; kept as context `{name}` in {}", contexts.path().display())?;
     Ok(())
 }
 
-fn token_from_stdin() -> Result<String, CliError> {
-    let mut token = String::new();
-    let read = std::io::stdin().lock().read_to_string(&mut token);
+/// The control plane, without a login: as given, else as known from the context.
+fn blank(args: &LoginArgs, contexts: &ContextFile, name: &str) -> Result<Context, CliError> {
+    let known = contexts.contexts().find(|(known, _)| *known == name).map(|(_, context)| context);
+    let missing =
+        |what: &str| CliError::Usage(format!("there is no context `{name}` yet, so `{what}` is needed"));
+    let server = args.server.clone().or_else(|| known.map(|known| known.server.clone()));
+    let ca_pem = match &args.ca {
+        Some(path) => {
+            let read = std::fs::read_to_string(path);
+            Some(read.map_err(|source| CliError::Read { path: path.clone(), source })?)
+        }
+        None => known.map(|known| known.ca_pem.clone()),
+    };
+    let server = server.ok_or_else(|| missing("--server"))?;
+    Ok(Context::with_token(server, "", ca_pem.ok_or_else(|| missing("--ca"))?))
+}
+
+fn logged_in(blank: Context, granted: Granted, provider: Option<SessionProvider>) -> Context {
+    let Granted { access_token, expires_at, refresh_token } = granted;
+    Context { token: access_token, session: Some(Session { expires_at, refresh_token, provider }), ..blank }
+}
+
+async fn by_device(args: &LoginArgs, blank: Context, out: &mut dyn Write) -> Result<Context, CliError> {
+    let provider = choose(Client::new(&blank)?.providers().await?, args.provider.as_deref())?;
+    let client = ProviderClient::new()?;
+    let login = client.begin(&provider).await?;
+    invite(&login, out)?;
+    let granted = client.finish(&provider, &login).await?;
+    let AuthProvider { name, client_id, token_endpoint, .. } = provider;
+    Ok(logged_in(blank, granted, Some(SessionProvider { name, client_id, token_endpoint })))
+}
+
+fn invite(login: &DeviceLogin, out: &mut dyn Write) -> std::io::Result<()> {
+    let DeviceLogin { user_code, verification_uri, verification_uri_complete, .. } = login;
+    writeln!(out, "open {} on any device and enter the code", harmless(verification_uri))?;
+    writeln!(out, "\n    {}\n", harmless(user_code))?;
+    if let Some(complete) = verification_uri_complete {
+        writeln!(out, "or open {}", harmless(complete))?;
+    }
+    out.flush()
+}
+
+fn choose(providers: Vec<AuthProvider>, wanted: Option<&str>) -> Result<AuthProvider, CliError> {
+    let names = providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>().join(", ");
+    let mut fit =
+        providers.into_iter().filter(|provider| wanted.is_none_or(|wanted| provider.name == wanted));
+    match (fit.next(), fit.next()) {
+        (Some(provider), None) => Ok(provider),
+        (None, _) if names.is_empty() => Err(CliError::Usage(
+            "the control plane knows no identity provider; use `--user` or `--token`".to_owned(),
+        )),
+        (None, _) => Err(CliError::Usage(format!(
+            "there is no identity provider `{}`; there are: {names}",
+            wanted.unwrap_or_default()
+        ))),
+        (Some(_), Some(_)) => Err(CliError::Usage(format!(
+            "there are several identity providers; choose with `--provider`: {names}"
+        ))),
+    }
+}
+
+fn password(args: &LoginArgs, user: &str) -> Result<String, CliError> {
+    match &args.password_file {
+        None => prompt::secret(&format!("password of {user}: ")).map_err(CliError::Prompt),
+        Some(path) if path.as_os_str() == "-" => from_stdin("password"),
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|source| CliError::Read { path: path.clone(), source })?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+    }
+}
+
+fn from_stdin(what: &str) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
     read.map_err(|source| CliError::Read { path: "standard input".into(), source })?;
-    match token.trim() {
-        "" => Err(CliError::Usage("the standard input holds no token".to_owned())),
-        token => Ok(token.to_owned()),
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(CliError::Usage(format!("the standard input holds no {what}"))),
+        text => Ok(text.to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use towpath_record::Change;
 use towpath_resource::api::{AcceptOrder, SchemaDescription, SchemaDiff, StreamSchemas, VersionStatus};
 
-use crate::args::{SchemaCommand, StatusFormat};
+use crate::args::SchemaCommand;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::human;
@@ -20,24 +20,21 @@ pub(super) async fn run(
     match command {
         SchemaCommand::List { output } => {
             let schemas = client.schemas().await?;
-            match output {
-                StatusFormat::Json => output::json(&schemas, out)?,
-                StatusFormat::Table => list(&schemas, out)?,
-            }
+            output::list(
+                output,
+                &schemas,
+                |schema| schema.stream.to_string(),
+                out,
+                |out| list(&schemas, out),
+            )?;
         }
         SchemaCommand::Show { stream, version, source, output } => {
             let schema = client.schema(&stream, version, source.as_deref()).await?;
-            match output {
-                StatusFormat::Json => output::json(&schema, out)?,
-                StatusFormat::Table => show(&schema, out)?,
-            }
+            output::view(output, &schema, out, |out| show(&schema, out))?;
         }
         SchemaCommand::Diff { stream, from, to, source, output } => {
             let diff = client.schema_diff(&stream, from, to, source.as_deref()).await?;
-            match output {
-                StatusFormat::Json => output::json(&diff, out)?,
-                StatusFormat::Table => show_diff(&diff, out)?,
-            }
+            output::view(output, &diff, out, |out| show_diff(&diff, out))?;
         }
         SchemaCommand::Accept { route, stream, version, source } => {
             let accepted = client.accept_schema(&route, &AcceptOrder { stream, source, version }).await?;

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use towpath_resource::api::{SourceCheck, Verdict};
+use towpath_resource::api::SourceCheck;
 
-use crate::args::{SourceCommand, StatusFormat};
+use crate::args::SourceCommand;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::human;
@@ -17,10 +17,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let SourceCommand::Check { name, output } = command;
     let check = client.check_source(&name).await?;
-    match output {
-        StatusFormat::Json => output::json(&check, out)?,
-        StatusFormat::Table => show(&check, out)?,
-    }
+    output::view(output, &check, out, |out| show(&check, out))?;
     if check.is_ready() {
         return Ok(());
     }
@@ -28,14 +25,9 @@ pub(super) async fn run(
 }
 
 fn show(check: &SourceCheck, out: &mut dyn Write) -> std::io::Result<()> {
-    let mut table = Table::new(["what", "", "found"]);
+    let mut table = Table::new(["what", "verdict", "found"]);
     for finding in &check.findings {
-        let verdict = match finding.verdict {
-            Verdict::Good => "good",
-            Verdict::Warning => "warning",
-            Verdict::Failed => "FAILED",
-        };
-        table.row([finding.subject.clone(), verdict.to_owned(), finding.found.clone()]);
+        table.row([finding.subject.clone(), finding.verdict.as_str().to_owned(), finding.found.clone()]);
     }
     table.write("nothing was looked at", out)?;
     let mut remedies = check.findings.iter().filter_map(|finding| Some((finding, finding.remedy.as_ref()?)));

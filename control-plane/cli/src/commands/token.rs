@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use jiff::Timestamp;
-use towpath_resource::api::{TokenOrder, TokenState};
+use towpath_resource::api::{TokenOrder, TokenState, TokenStatus};
 
-use crate::args::{StatusFormat, TokenCommand};
+use crate::args::{Format, TokenCommand};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::human;
@@ -39,11 +39,12 @@ pub(super) async fn run(client: &Client, command: TokenCommand, out: &mut dyn Wr
     Ok(())
 }
 
-async fn list(client: &Client, format: StatusFormat, out: &mut dyn Write) -> Result<(), CliError> {
+async fn list(client: &Client, format: Format, out: &mut dyn Write) -> Result<(), CliError> {
     let tokens = client.tokens().await?;
-    if format == StatusFormat::Json {
-        return Ok(output::json(&tokens, out)?);
-    }
+    Ok(output::list(format, &tokens, |token| token.id.to_string(), out, |out| table(&tokens, out))?)
+}
+
+fn table(tokens: &[TokenStatus], out: &mut dyn Write) -> std::io::Result<()> {
     let now = Timestamp::now();
     let mut table = Table::new(["id", "site", "state", "created", "expires", "used by"]);
     for token in tokens {
@@ -55,8 +56,8 @@ async fn list(client: &Client, format: StatusFormat, out: &mut dyn Write) -> Res
             token.state.as_str().to_owned(),
             human::ago(token.created_at, now),
             expires,
-            token.used_by.map(|agent| agent.to_string()).unwrap_or_default(),
+            token.used_by.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]);
     }
-    Ok(table.write("there are no tokens", out)?)
+    table.write("there are no tokens", out)
 }

@@ -7,7 +7,7 @@ use towpath_record::{ResourceName, TimeSpan};
 use towpath_resource::api::{Applied, ApplyOutcome, FleetStatus, TokenOrder};
 
 use crate::client::{Client, ClientError, LetterArgs};
-use crate::context::{Context, ContextError};
+use crate::context::{ContextError, ContextFile};
 
 use super::observe::{Files, Observation};
 use super::place::Place;
@@ -48,9 +48,10 @@ pub enum ControlError {
 impl Control {
     /// The way that the context file describes.
     pub(super) fn from_context(file: &Path) -> Result<Self, ControlError> {
-        let context = Context::load(Some(file))?;
+        let contexts = ContextFile::open(Some(file))?;
+        let (_, context) = contexts.chosen(None)?;
         let address = context.server.trim_start_matches("https://").trim_end_matches('/').to_owned();
-        Ok(Self { client: Client::new(&context)?, address })
+        Ok(Self { client: Client::new(context)?, address })
     }
 
     /// Host and port, for agents to enrol at.

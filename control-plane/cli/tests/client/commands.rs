@@ -1,16 +1,13 @@
 //! What commands ask and show.
 
 use std::fs;
-use std::path::Path;
 
 use clap::Parser;
-use tempfile::TempDir;
 use towpath_cli::args::Cli;
-use towpath_cli::client::SERVER_NAME;
-use towpath_cli::context::Context;
-use towpath_cli::{CliError, run};
+use towpath_cli::context::ContextFile;
+use towpath_cli::run;
 
-use crate::server::Server;
+use crate::desk::{Desk, run_with};
 
 const STATUS: &str = r#"{"at": "2026-01-31T12:00:00Z", "version": "0.1.0", "generation": 4, "sinks": [], "logs": [],
 "agents": [{"name": "plant-1", "site": "plant", "condition": "waiting", "connected": false, "revoked": false,
@@ -25,37 +22,6 @@ const RECORD: &str = r#"{"offset":3,"row":0,"op":"create","at":"2026-01-31T12:00
 
 const LETTER: &str = r#"{"id": "aa", "origin": "sink", "stream": "erp.orders", "route": "orders", "resource": "frame 7",
 "reason": "too \u001b[31mlong", "refused_at": "2026-01-31T12:00:00Z", "state": "open", "record": {"id": 1}}"#;
-
-struct Desk {
-    server: Server,
-    dir: TempDir,
-}
-
-impl Desk {
-    async fn with(answers: &[(&'static str, u16, &str)]) -> Self {
-        let desk =
-            Self { server: Server::start(SERVER_NAME, answers).await, dir: tempfile::tempdir().unwrap() };
-        desk.server.context().save(Some(&desk.path("context.yaml"))).unwrap();
-        desk
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
-    async fn run(&self, args: &[&str]) -> Result<String, CliError> {
-        let context = self.path("context.yaml");
-        run_with(&context, args).await
-    }
-}
-
-async fn run_with(context: &Path, args: &[&str]) -> Result<String, CliError> {
-    let context = context.to_str().unwrap();
-    let cli = Cli::parse_from(["towpath", "--context", context].iter().chain(args));
-    let mut out = Vec::new();
-    run(cli, &mut out).await?;
-    Ok(String::from_utf8(out).unwrap())
-}
 
 #[tokio::test]
 async fn the_status_is_a_page_of_tables_and_each_trouble_is_told_once() {
@@ -168,8 +134,9 @@ async fn a_login_is_kept_only_if_the_control_plane_answers_to_it() {
     fs::write(&ca, &desk.server.ca_pem).unwrap();
     let server = format!("https://{}", desk.server.address);
     let args = ["login", "--server", &server, "--token", "tpa1.x", "--ca", ca.to_str().unwrap()];
-    assert!(run_with(&kept, &args).await.unwrap().contains("version 0.1.0"));
-    assert_eq!(Context::load(Some(&kept)).unwrap().token, "tpa1.x");
+    assert!(run_with(&kept, &args).await.unwrap().contains("context `default`"));
+    let contexts = ContextFile::open(Some(&kept)).unwrap();
+    assert_eq!(contexts.chosen(None).unwrap().1.token, "tpa1.x");
 
     let refusing = Desk::with(&[]).await;
     fs::write(&ca, &refusing.server.ca_pem).unwrap();

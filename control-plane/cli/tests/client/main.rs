@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
 
 mod server;
+mod desk;
 mod trust;
 mod commands;
+mod logins;
+mod resources;
+mod looks;

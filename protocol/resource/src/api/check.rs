@@ -1,4 +1,6 @@
-//! What a system lacks before it can be read.
+//! What was looked at and how it is: what a system lacks before it can be read, what keeps a program from working.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +25,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found, and what follows from it.
     pub found: String,
-    /// What to run at the system to mend it, such as SQL.
+    /// What to do or run to mend it, such as SQL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -36,8 +38,45 @@ pub enum Verdict {
     Good,
     /// It works, at a price that is named.
     Warning,
-    /// The source cannot work.
+    /// What needs it cannot work.
     Failed,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warning => "warning",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl Finding {
+    /// Something that is as it must be.
+    pub fn good(subject: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { subject: subject.into(), verdict: Verdict::Good, found: found.into(), remedy: None }
+    }
+
+    /// Something that works, at a price.
+    pub fn warning(subject: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warning, remedy: Some(remedy.into()), ..Self::good(subject, found) }
+    }
+
+    /// Something without which other things cannot work.
+    pub fn failed(subject: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed, ..Self::warning(subject, found, remedy) }
+    }
+}
+
+impl fmt::Display for Finding {
+    /// A line with verdict, subject and what was found; the remedy below it, further in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:8} {}: {}", self.verdict.as_str(), self.subject, self.found)?;
+        let remedy = self.remedy.iter().flat_map(|remedy| remedy.lines());
+        remedy.into_iter().try_for_each(|line| write!(f, "\n         {line}"))
+    }
 }
 
 impl SourceCheck {

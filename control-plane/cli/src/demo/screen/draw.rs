@@ -2,17 +2,14 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Wrap};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
 
 use super::super::figures::{clock, count};
 use super::super::guide::Guide;
 use super::super::view::{StreamLine, View};
-
-const QUIET: Style = Style::new().fg(Color::DarkGray);
-const HEADING: Style = Style::new().fg(Color::Cyan).add_modifier(Modifier::BOLD);
-const TROUBLE: Style = Style::new().fg(Color::Yellow);
+use crate::screen::{HEADING, QUIET, TROUBLE, WELL, right, section};
 
 /// Each section has a line with its title; tables have one more with the columns' names.
 const TITLE: u16 = 1;
@@ -61,7 +58,7 @@ fn way_of_the_data(view: &View) -> Table<'_> {
         Constraint::Min(10),
     ];
     let rows = view.stages.iter().map(|stage| {
-        let state = if stage.is_well { Style::new().fg(Color::Green) } else { TROUBLE };
+        let state = if stage.is_well { WELL } else { TROUBLE };
         Row::new([
             Cell::from(stage.stage).style(QUIET),
             Cell::from(stage.name.as_str()),
@@ -120,7 +117,7 @@ fn account_of(view: &View) -> Table<'_> {
 
 /// How much of what was written has arrived; files and contacts of the user's own make it more.
 fn share(arrived: u64, all: u64) -> Cell<'static> {
-    let style = if arrived >= all { Style::new().fg(Color::Green) } else { Style::new() };
+    let style = if arrived >= all { WELL } else { Style::new() };
     right(&format!("{} / {}", count(arrived), count(all))).style(style)
 }
 
@@ -170,14 +167,6 @@ fn side_by_side(commands: &[String], width: u16) -> Vec<String> {
         }
     }
     lines
-}
-
-fn section<'a>(title: impl Into<Line<'a>>) -> Block<'a> {
-    Block::new().borders(Borders::TOP).border_style(QUIET).title(title).title_style(HEADING)
-}
-
-fn right(text: &str) -> Cell<'static> {
-    Cell::from(Line::raw(text.to_owned()).right_aligned())
 }
 
 /// A length in lines. Nothing here comes near the largest.

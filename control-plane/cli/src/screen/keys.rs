@@ -11,25 +11,16 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 /// How soon the thread notices that it shall end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What a key means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::demo) enum Key {
-    /// Drop another day of the export.
-    Drop,
-    /// End the demo.
-    Quit,
-}
-
 /// The thread that listens.
 #[derive(Debug)]
-pub(super) struct Keys {
-    pressed: UnboundedReceiver<Key>,
+pub(super) struct Keys<K> {
+    pressed: UnboundedReceiver<K>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keys {
-    pub(super) fn listen() -> Self {
+impl<K: Copy + Send + 'static> Keys<K> {
+    pub(super) fn listen(quit: K, meaning: fn(KeyEvent) -> Option<K>) -> Self {
         let (sender, pressed) = mpsc::unbounded_channel();
         let ends = Arc::new(AtomicBool::new(false));
         let asked = ends.clone();
@@ -40,9 +31,9 @@ impl Keys {
                     Ok(true) => event::read(),
                     Err(error) => Err(error),
                 };
-                // A terminal that is gone has no keys any more; its hang-up ends the demo.
+                // A terminal that is gone has no keys any more; its hang-up ends us.
                 let Ok(event) = event else { return };
-                if let Some(key) = meaning(&event)
+                if let Some(key) = pressed_key(&event, quit, meaning)
                     && sender.send(key).is_err()
                 {
                     return;
@@ -51,8 +42,10 @@ impl Keys {
         });
         Self { pressed, ends, thread: Some(thread) }
     }
+}
 
-    pub(super) async fn next(&mut self) -> Key {
+impl<K> Keys<K> {
+    pub(super) async fn next(&mut self) -> K {
         match self.pressed.recv().await {
             Some(key) => key,
             None => std::future::pending().await,
@@ -70,13 +63,12 @@ impl Keys {
 }
 
 /// In raw mode the terminal sends ctrl-c as a key.
-fn meaning(event: &Event) -> Option<Key> {
-    let Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else { return None };
+fn pressed_key<K>(event: &Event, quit: K, meaning: fn(KeyEvent) -> Option<K>) -> Option<K> {
+    let Event::Key(key) = event else { return None };
+    let KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. } = *key else { return None };
     match code {
-        KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Quit),
-        KeyCode::Char('q') | KeyCode::Esc => Some(Key::Quit),
-        KeyCode::Char('d') => Some(Key::Drop),
-        _ => None,
+        KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => Some(quit),
+        _ => meaning(*key),
     }
 }
 
@@ -84,17 +76,16 @@ fn meaning(event: &Event) -> Option<Key> {
 mod tests {
     use super::*;
 
-    fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
-        meaning(&Event::Key(KeyEvent::new(code, modifiers)))
+    fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Option<char> {
+        let meaning = |key: KeyEvent| key.code.as_char().filter(|c| *c == 'd');
+        pressed_key(&Event::Key(KeyEvent::new(code, modifiers)), 'q', meaning)
     }
 
     #[test]
-    fn q_escape_and_ctrl_c_quit_and_d_drops() {
-        assert_eq!(pressed(KeyCode::Char('q'), KeyModifiers::NONE), Some(Key::Quit));
-        assert_eq!(pressed(KeyCode::Esc, KeyModifiers::NONE), Some(Key::Quit));
-        assert_eq!(pressed(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Key::Quit));
+    fn ctrl_c_quits_and_other_keys_mean_what_they_are_said_to() {
+        assert_eq!(pressed(KeyCode::Char('c'), KeyModifiers::CONTROL), Some('q'));
         assert_eq!(pressed(KeyCode::Char('c'), KeyModifiers::NONE), None);
-        assert_eq!(pressed(KeyCode::Char('d'), KeyModifiers::NONE), Some(Key::Drop));
-        assert_eq!(meaning(&Event::Resize(80, 24)), None);
+        assert_eq!(pressed(KeyCode::Char('d'), KeyModifiers::NONE), Some('d'));
+        assert_eq!(pressed_key(&Event::Resize(80, 24), 'q', |_| None), None);
     }
 }
