@@ -7,4 +7,6 @@ mod data;
 pub mod link;
 pub mod control;
 pub mod telemetry;
+pub mod log_ring;
 pub mod run;
+pub mod doctor;

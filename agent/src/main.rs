@@ -6,17 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use towpath_adapter_api::Registry;
 use towpath_agent::control::enrol::{EnrolOptions, enrol};
 use towpath_agent::control::identity_store::IdentityStore;
 use towpath_agent::control::server_address::ServerAddress;
 use towpath_agent::control::token::EnrolmentToken;
+use towpath_agent::log_ring::LogRing;
 use towpath_agent::run::{Options, run};
-use towpath_agent::telemetry;
+use towpath_agent::{doctor, telemetry};
 use towpath_record::{ByteSize, ResourceName};
+use towpath_resource::api::Verdict;
 use towpath_spool::SpoolConfig;
+
+/// The exit code for what was looked at and is not as it should be.
+const NOT_AS_IT_SHOULD: u8 = 3;
 
 /// Reads and writes the systems beside it, and holds one outbound link to the control plane.
 #[derive(Parser)]
@@ -33,6 +38,9 @@ enum Command {
     Enroll(Enroll),
     /// Runs the agent.
     Run(Run),
+    /// Looks for what keeps this agent from working: what is wrong, and what to do. Exit code 3 if anything. Needs no link,
+    /// and may run beside the agent.
+    Doctor(Doctor),
     /// Looks at the spool.
     Spool {
         #[command(subcommand)]
@@ -83,6 +91,23 @@ struct Run {
     log_json: bool,
 }
 
+#[derive(Args)]
+struct Doctor {
+    #[command(flatten)]
+    state: State,
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 #[derive(Subcommand)]
 enum SpoolCommand {
     /// Reads every frame in the spool and verifies it. Changes nothing; the agent may be running.
@@ -91,7 +116,7 @@ enum SpoolCommand {
 
 fn main() -> ExitCode {
     match start(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Without a backtrace: what an admin needs is the cause and the remedy.
             let _ = writeln!(std::io::stderr(), "towpath-agent: {error:#}");
@@ -100,20 +125,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(cli: Cli) -> anyhow::Result<()> {
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4)))
         .build()
         .context("the runtime cannot be started")?;
     match cli.command {
-        Command::Enroll(command) => runtime.block_on(enroll(command)),
+        Command::Enroll(command) => runtime.block_on(enroll(command))?,
         Command::Run(command) => {
-            telemetry::init_logging(command.log_json);
-            runtime.block_on(work(command))
+            let log = telemetry::init_logging(command.log_json);
+            runtime.block_on(work(command, log))?;
         }
-        Command::Spool { command: SpoolCommand::Check(state) } => check(&state.state),
+        Command::Doctor(command) => return runtime.block_on(examine(command)),
+        Command::Spool { command: SpoolCommand::Check(state) } => check(&state.state)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The adapters that this agent was built with, a line each.
@@ -163,7 +190,7 @@ fn host_name() -> anyhow::Result<ResourceName> {
     ResourceName::new(label).context("this machine's host name cannot name the agent; choose one with --name")
 }
 
-async fn work(command: Run) -> anyhow::Result<()> {
+async fn work(command: Run, log: LogRing) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let asked = stop.clone();
     tokio::spawn(async move {
@@ -176,7 +203,7 @@ async fn work(command: Run) -> anyhow::Result<()> {
         min_free_bytes: command.spool_min_free.0,
         ..SpoolConfig::default()
     };
-    let options = Options { state_dir: command.state.state, spool, metrics: command.metrics };
+    let options = Options { state_dir: command.state.state, spool, metrics: command.metrics, log };
     run(registry(), options, stop).await
 }
 
@@ -189,6 +216,16 @@ async fn stop_signal() {
         },
         Err(_) => drop(tokio::signal::ctrl_c().await),
     }
+}
+
+async fn examine(command: Doctor) -> anyhow::Result<ExitCode> {
+    let findings = doctor::examine(&registry(), &command.state.state).await;
+    match command.output {
+        Form::Json => say(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?,
+        Form::Text => findings.iter().try_for_each(|finding| say(&format!("{finding}\n")))?,
+    }
+    let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Failed);
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(NOT_AS_IT_SHOULD) })
 }
 
 fn check(state_dir: &Path) -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ use crate::control::renew::Renewal;
 use crate::data::lane::LaneTools;
 use crate::data::schemas::SchemaStore;
 use crate::link::{self, Dialer, LinkConfig, LinkEvent, LinkHandle, SchemaSource};
+use crate::log_ring::LogRing;
 use crate::telemetry;
 
 /// How often the agent looks at itself.
@@ -41,6 +42,8 @@ pub struct Options {
     pub spool: SpoolConfig,
     /// Where health and metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// The newest lines of the log, for admins who ask for them.
+    pub log: LogRing,
 }
 
 /// Runs an agent until `stop` is cancelled.
@@ -103,6 +106,7 @@ pub async fn run(registry: Registry, options: Options, stop: CancellationToken) 
         spool_config: options.spool,
         quarantined,
         state_dir: options.state_dir,
+        log: options.log,
         said: Bytes::new(),
     };
     if let Some(desired) = agent.tools.ledger.desired()? {
@@ -124,6 +128,7 @@ struct Agent {
     spool_config: SpoolConfig,
     quarantined: u64,
     state_dir: PathBuf,
+    log: LogRing,
     /// What was last said to the control plane.
     said: Bytes,
 }
@@ -175,7 +180,9 @@ impl Agent {
                 }
             },
             LinkEvent::RouteBound(route) => self.reconciler.bind(route),
-            LinkEvent::Asked(asked) => questions::answer(&self.reconciler, &self.tools.registry, asked),
+            LinkEvent::Asked(asked) => {
+                questions::answer(&self.reconciler, &self.tools.registry, &self.log, asked)
+            }
             LinkEvent::Renewed { chain } => {
                 let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
                 match self.renewal.handle_renewed(chain, SystemTime::now()) {

@@ -10,9 +10,12 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::control::status::Board;
+use crate::log_ring::LogRing;
 
 /// Environment variable with the log filter, in the syntax of `tracing_subscriber::EnvFilter`.
 pub const LOG_ENV: &str = "TOWPATH_LOG";
@@ -22,17 +25,21 @@ const DEFAULT_LOG: &str = "info";
 /// What is not logged unless the environment names it: the scheduler tells of each time that is waited for.
 const QUIET: &str = "tokio_cron_scheduler=warn";
 
-/// Sends logs to standard error: readable at a terminal, JSON elsewhere if `json` is set.
-pub fn init_logging(json: bool) {
+/// What is kept for admins who ask: what the agent says itself, and what goes wrong elsewhere.
+const KEPT: &str = "warn,towpath=info";
+
+/// Sends logs to standard error: readable at a terminal, JSON elsewhere if `json` is set. The ring that is returned
+/// keeps the newest lines, whatever the environment says.
+pub fn init_logging(json: bool) -> LogRing {
     let wanted = std::env::var(LOG_ENV).unwrap_or_else(|_| DEFAULT_LOG.to_owned());
     let filter = EnvFilter::try_new(format!("{QUIET},{wanted}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},{DEFAULT_LOG}")));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        logs.json().init();
-    } else {
-        logs.with_target(false).init();
-    }
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = if json { logs.json().boxed() } else { logs.with_target(false).boxed() };
+    let ring = LogRing::new();
+    let kept = ring.clone().with_filter(EnvFilter::new(KEPT));
+    tracing_subscriber::registry().with(logs.with_filter(filter)).with(kept).init();
+    ring
 }
 
 /// Makes this process count what it does.

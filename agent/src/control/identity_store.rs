@@ -103,6 +103,11 @@ impl IdentityStore {
         Self { dir: state_dir.join("identity") }
     }
 
+    /// The directory that holds the identity.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Reads the identity in use.
     ///
     /// # Errors
@@ -143,7 +148,7 @@ impl IdentityStore {
     }
 
     /// Makes this identity the one in use, durably and in one step.
-    pub(super) fn save(&self, identity: &Identity) -> Result<(), StoreError> {
+    pub(crate) fn save(&self, identity: &Identity) -> Result<(), StoreError> {
         self.plan_save(identity)?.into_iter().try_for_each(Step::execute)
     }
 

@@ -17,6 +17,7 @@ use towpath_segment::private;
 
 const SLED_CACHE_BYTES: u64 = 2 << 20;
 const FLUSH_EVERY_MS: u64 = 1_000;
+const DESIRED_FILE: &str = "desired.json";
 const RELEASED_TREE: &str = "released";
 const BUILT_KEY: &[u8] = b"\0built";
 
@@ -79,7 +80,15 @@ impl Ledger {
     /// # Errors
     /// The file is there but cannot be read.
     pub(crate) fn desired(&self) -> Result<Option<Desired>, LedgerError> {
-        let path = self.desired_path();
+        Self::kept_desired(&self.state_dir)
+    }
+
+    /// The last desired state that was taken over, for whoever must not open the ledger, which an agent may be using.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub(crate) fn kept_desired(state_dir: &Path) -> Result<Option<Desired>, LedgerError> {
+        let path = state_dir.join(DESIRED_FILE);
         match fs::read(&path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)
                 .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "not readable; awaiting a new one"))
@@ -94,7 +103,7 @@ impl Ledger {
     /// # Errors
     /// The file cannot be replaced.
     pub(crate) fn keep_desired(&self, desired: &Desired) -> Result<(), LedgerError> {
-        let path = self.desired_path();
+        let path = self.state_dir.join(DESIRED_FILE);
         let bytes = serde_json::to_vec_pretty(desired).expect("a desired state is always JSON");
         private::replace_file(&path, &bytes).map_err(|source| LedgerError::Io {
             path,
@@ -143,10 +152,6 @@ impl Ledger {
 
     fn failed(&self, source: sled::Error) -> LedgerError {
         LedgerError::Store { path: self.state_dir.join("ledger"), source }
-    }
-
-    fn desired_path(&self) -> PathBuf {
-        self.state_dir.join("desired.json")
     }
 }
 

@@ -16,4 +16,4 @@ pub(crate) mod reconcile;
 pub(crate) mod questions;
 
 #[cfg(test)]
-mod test_authority;
+pub(crate) mod test_authority;

@@ -14,13 +14,19 @@ use super::secrets;
 use crate::data::capture::ResendOrder;
 use crate::data::table::{self, Keys, Pace};
 use crate::link::{Asked, Reply};
+use crate::log_ring::LogRing;
 
 /// Most rows that are sent once more by one order: they are read by one statement and held in memory.
 const MOST_RESENT: usize = 256;
 
 /// Answers a question in a task of its own, which ends early when nobody waits for the answer any more.
-pub(crate) fn answer(reconciler: &Reconciler, registry: &Registry, asked: Asked) {
+pub(crate) fn answer(reconciler: &Reconciler, registry: &Registry, log: &LogRing, asked: Asked) {
     let reply = asked.reply();
+    if let question::Kind::ReadLog(link::ReadLog { after, limit }) = asked.kind() {
+        let page = log.page(Some(after.as_str()).filter(|after| !after.is_empty()), *limit);
+        let page = serde_json::to_vec(&page).expect("lines are always JSON").into();
+        return reply.last(answer::Kind::LogLines(link::LogLines { page }));
+    }
     let prepared = prepare(reconciler, registry, asked.kind());
     tokio::spawn(async move {
         let work = async {
@@ -71,6 +77,8 @@ fn prepare(
         }
         question::Kind::ListRows(asked) => list(reconciler, registry, asked),
         question::Kind::ResendRows(asked) => resend(reconciler, registry, asked),
+        // Needs nothing that runs here, and was answered at once.
+        question::Kind::ReadLog(_) => Err(unreadable(&"a log is no system")),
     }
 }
 
@@ -152,7 +160,8 @@ impl Work {
     }
 }
 
-fn finding(finding: Finding) -> towpath_resource::api::Finding {
+/// What an adapter found, as admins are told.
+pub(crate) fn finding(finding: Finding) -> towpath_resource::api::Finding {
     use towpath_resource::api::Verdict as Told;
     towpath_resource::api::Finding {
         subject: finding.subject,

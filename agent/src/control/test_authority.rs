@@ -13,12 +13,12 @@ use super::identity::{Enrolment, Identity, new_key};
 
 pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) struct TestAuthority {
+pub(crate) struct TestAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl TestAuthority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "test CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -61,13 +61,18 @@ impl TestAuthority {
         (vec![leaf.into(), self.certificate()], key)
     }
 
-    pub(super) fn identity(&self, agent: u8) -> Identity {
+    pub(crate) fn identity(&self, agent: u8) -> Identity {
+        self.identity_at(agent, "127.0.0.1")
+    }
+
+    /// The identity of an agent of the control plane at this address.
+    pub(crate) fn identity_at(&self, agent: u8, server: &str) -> Identity {
         let (key, csr) = new_key().unwrap();
         let enrolment = Enrolment {
             agent: AgentId::from_bytes([agent; 16]),
             name: ResourceName::new("press-7").unwrap(),
             trust_domain: "towpath.internal".to_owned(),
-            server: "127.0.0.1".parse().unwrap(),
+            server: server.parse().unwrap(),
         };
         Identity::new(enrolment, self.certificate(), self.sign(&csr, agent, SystemTime::now()), key).unwrap()
     }

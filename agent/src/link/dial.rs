@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig};
 use quinn::{
@@ -105,6 +105,20 @@ impl Dialer {
         tls: impl Fn() -> Arc<rustls::ClientConfig> + Send + Sync + 'static,
     ) -> Self {
         Self { server, server_name: server_name.into(), tls: Arc::new(tls) }
+    }
+
+    /// Shakes hands with the control plane and ends the connection before anything is said on it. Tells how long that took.
+    ///
+    /// # Errors
+    /// As for a link.
+    pub async fn probe(&self) -> Result<Duration, DialError> {
+        let began = Instant::now();
+        let Dialed { connection, endpoint } = self.dial().await?;
+        let took = began.elapsed();
+        connection.close(VarInt::from_u32(0), b"only looks");
+        // Lets the other side know, so that it does not wait for more.
+        endpoint.wait_idle().await;
+        Ok(took)
     }
 
     /// Tries the addresses of the control plane in turn.

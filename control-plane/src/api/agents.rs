@@ -1,18 +1,42 @@
-//! Revokes agents.
+//! Reads the logs of agents, and revokes agents.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::routing;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use towpath_resource::api::{AgentLog, MOST_LOG_LINES};
 use towpath_resource::{Kind, Object, Permission};
 
 use super::endpoint::{Endpoint, JSON, named};
+use super::extract::Args;
 use crate::service::{Asker, Refusal, Service};
 
+const DEFAULT_LINES: u32 = 100;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
+    let logs = "Shows the newest lines of an agent's log, oldest of them first. The agent must be connected.";
     let summary = "Cuts an agent off at once and for good. Its certificate is refused from then on.";
+    let limit =
+        json!({ "type": "integer", "minimum": 1, "maximum": MOST_LOG_LINES, "default": DEFAULT_LINES });
     vec![
+        Endpoint::new(
+            Permission::read(Object::AgentLog),
+            Method::GET,
+            "/v1/agents/{name}/logs",
+            routing::get(log),
+            "agents",
+            "agent_logs",
+            logs,
+        )
+        .argument(
+            "after",
+            "Those after this cursor, oldest first. Default: the newest.",
+            json!({ "type": "string" }),
+        )
+        .argument("limit", "At most so many.", limit)
+        .answers::<AgentLog>(),
         Endpoint::new(
             Permission::operate(Object::Resource(Kind::Agent)),
             Method::POST,
@@ -24,6 +48,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .answers_as(vec![JSON], named("Agent")),
     ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogArgs {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn log(
+    State(service): State<Service>,
+    asker: Asker,
+    Path(name): Path<String>,
+    Args(args): Args<LogArgs>,
+) -> Result<Json<AgentLog>, Refusal> {
+    let limit = args.limit.unwrap_or(DEFAULT_LINES);
+    Ok(Json(service.agent_log(&asker, &name, args.after, limit).await?))
 }
 
 async fn revoke(

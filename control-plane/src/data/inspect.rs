@@ -8,9 +8,9 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use towpath_catalog::State;
 use towpath_proto::ids;
-use towpath_proto::link::{CheckSource, answer, question};
-use towpath_record::{ResourceName, RouteId, SourceId, StreamName, StreamSchema};
-use towpath_resource::api::{CompareLine, CompareOrder, Finding};
+use towpath_proto::link::{CheckSource, ReadLog, answer, question};
+use towpath_record::{AgentId, ResourceName, RouteId, SourceId, StreamName, StreamSchema};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, LogPage};
 use towpath_resource::{Resource, RouteSpec, SinkSpec, SourceSpec};
 
 use super::compare::{self, Flow};
@@ -35,6 +35,21 @@ impl Cell {
             _ => None,
         };
         findings.ok_or_else(|| PlaneError::Unavailable(AskError::OtherAnswer.to_string()))
+    }
+
+    pub(super) async fn read_log(
+        &self,
+        agent: AgentId,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<LogPage, PlaneError> {
+        let asked = ReadLog { after: after.unwrap_or_default(), limit };
+        let answer = ask(self.sessions(), agent, question::Kind::ReadLog(asked)).await;
+        let page = match answer.map_err(|error| PlaneError::Unavailable(error.to_string()))?.pop() {
+            Some(answer::Kind::LogLines(lines)) => serde_json::from_slice(&lines.page).ok(),
+            _ => None,
+        };
+        page.ok_or_else(|| PlaneError::Unavailable(AskError::OtherAnswer.to_string()))
     }
 
     pub(super) async fn compare_route(

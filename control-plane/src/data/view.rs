@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 use towpath_log::deliveries::{Letter as RouteLetter, LetterState};
 use towpath_log::{Entry, LogReader, LogStatus, ReadError, RegionLog};
 use towpath_record::schema::{OP_COLUMN, TS_COLUMN, TX_COLUMN};
-use towpath_record::{FrameKind, LogOffset, Op, RouteId, SourceId, StreamName};
+use towpath_record::{AgentId, FrameKind, LogOffset, Op, RouteId, SourceId, StreamName};
 use towpath_resource::StartFrom;
 use towpath_resource::api::fleet::{BreakerState, Lag};
-use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, LogPage, StreamRecord};
 use towpath_resource::observed::Trouble;
 
 use super::breaker::State;
@@ -95,6 +95,15 @@ impl Plane for Cell {
         let frames =
             stream::unfold(tail, |mut tail| async move { tail.next().await.map(|rows| (rows, tail)) });
         Ok(frames.flat_map(stream::iter).boxed())
+    }
+
+    async fn agent_log(
+        &self,
+        agent: AgentId,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<LogPage, PlaneError> {
+        self.read_log(agent, after, limit).await
     }
 
     async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError> {

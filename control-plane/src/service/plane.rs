@@ -11,7 +11,7 @@ use towpath_record::{
 };
 use towpath_resource::StartFrom;
 use towpath_resource::api::fleet::{BreakerState, Lag};
-use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord};
+use towpath_resource::api::{CompareLine, CompareOrder, Finding, LogPage, StreamRecord};
 use towpath_resource::observed::{Observed, Trouble};
 
 /// The data path, as the API sees it.
@@ -32,6 +32,14 @@ pub trait Plane: Send + Sync + 'static {
 
     /// Looks whether the system behind a source is ready to be read.
     async fn check_source(&self, source: SourceId) -> Result<Vec<Finding>, PlaneError>;
+
+    /// The newest lines of an agent's log, or those that follow a cursor.
+    async fn agent_log(
+        &self,
+        agent: AgentId,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<LogPage, PlaneError>;
 
     /// Compares what the sources of a route have with what its sink keeps, stream by stream. Dropping the answer ends
     /// the work.

@@ -22,7 +22,7 @@ pub use fleet::{
 };
 pub use key::{CreatedKey, KeyOrder, KeyState, KeyStatus, RotateOrder};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
-pub use log::{AgentLog, LogLevel, LogLine};
+pub use log::{AgentLog, LogLevel, LogLine, LogPage, MOST_LOG_LINES};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
 pub use schema::{

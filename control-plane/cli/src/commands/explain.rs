@@ -22,7 +22,14 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), CliErro
     for line in about(here).lines() {
         writeln!(out, "  {line}")?;
     }
-    Ok(fields(here, "", out)?)
+    fields(here, "", out)?;
+    if path == kind.as_str() {
+        writeln!(out, "\nfor example:\n")?;
+        for line in kind.example().lines() {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    Ok(())
 }
 
 fn field<'a>(schema: &'a Value, name: &str, path: &str) -> Result<&'a Value, CliError> {
@@ -124,7 +131,13 @@ mod tests {
     #[test]
     fn every_kind_can_be_explained() {
         for kind in Kind::ALL {
-            assert!(explained(kind.noun()).unwrap().lines().count() > 10, "{kind}");
+            let text = explained(kind.noun()).unwrap();
+            let (fields, example) = text.split_once("\nfor example:\n").unwrap();
+            assert!(fields.lines().count() > 10, "{kind}");
+            let example =
+                example.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect::<Vec<_>>();
+            let documents = towpath_resource::parse_documents(&example.join("\n")).unwrap();
+            assert_eq!(documents[0].manifest.as_ref().unwrap().kind(), kind);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use towpath_resource::api::{AgentLog, LogLevel, LogLine};
+use towpath_resource::api::{LogLevel, LogLine, LogPage};
 
 use crate::args::{LogsArgs, View};
 use crate::client::Client;
@@ -15,17 +15,17 @@ use crate::output::{self, Tone};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(client: &Client, args: &LogsArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut log = client.agent_log(&args.agent, None, args.tail).await?;
+    let mut log = client.agent_log(&args.agent, None, args.tail).await?.page;
     show(&log, args.output, out)?;
     while args.follow {
         tokio::time::sleep(LOOK_EVERY).await;
-        log = client.agent_log(&args.agent, Some(&log.cursor), args.tail).await?;
+        log = client.agent_log(&args.agent, Some(&log.cursor), args.tail).await?.page;
         show(&log, args.output, out)?;
     }
     Ok(())
 }
 
-fn show(log: &AgentLog, view: View, out: &mut dyn Write) -> std::io::Result<()> {
+fn show(log: &LogPage, view: View, out: &mut dyn Write) -> std::io::Result<()> {
     if log.missed > 0 && view == View::Table {
         writeln!(out, "… {} lines are missing: they came faster than they were read", count(log.missed))?;
     }

@@ -14,7 +14,9 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
 use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
-use towpath_resource::api::{CompareLine, CompareOrder, Finding, StreamRecord, Verdict};
+use towpath_resource::api::{
+    CompareLine, CompareOrder, Finding, LogLevel, LogLine, LogPage, StreamRecord, Verdict,
+};
 
 use crate::api::{ApiSettings, router};
 use crate::config::AccessSettings;
@@ -69,6 +71,12 @@ impl Plane for FakePlane {
             found: "it is replica".into(),
             remedy,
         }])
+    }
+
+    async fn agent_log(&self, _: AgentId, after: Option<String>, limit: u32) -> Result<LogPage, PlaneError> {
+        let message = format!("{limit} lines after {after:?}");
+        let line = LogLine { at: Timestamp::UNIX_EPOCH, level: LogLevel::Warn, message };
+        Ok(LogPage { lines: vec![line], cursor: "c-1".into(), missed: 0 })
     }
 
     async fn compare(

@@ -236,6 +236,17 @@ async fn a_check_of_a_source_says_what_is_wrong_and_what_would_mend_it() {
 }
 
 #[tokio::test]
+async fn the_log_of_an_agent_is_read_page_by_page() {
+    let (fixture, _) = Fixture::furnished().await;
+    let first = fixture.get("/v1/agents/plant-1/logs").await.json();
+    assert_eq!((&first["agent"], &first["cursor"]), (&"plant-1".into(), &"c-1".into()));
+    assert_eq!(first["lines"][0]["message"], "100 lines after None");
+    let next = fixture.get("/v1/agents/plant-1/logs?after=c-1&limit=9999999").await.json();
+    assert_eq!(next["lines"][0]["message"], "2000 lines after Some(\"c-1\")");
+    fixture.get("/v1/agents/plant-9/logs").await.problem(404);
+}
+
+#[tokio::test]
 async fn a_comparison_is_told_line_by_line() {
     let (fixture, _) = Fixture::furnished().await;
     let answer = fixture.post("/v1/routes/orders/compare", "{}").await;

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
+
+const CLOCK_WARNING_SECONDS: i64 = 5;
+const CLOCK_FAULT_SECONDS: i64 = 60;
 
 /// What a check of the system behind a source found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +72,22 @@ impl Finding {
     pub fn failed(subject: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed, ..Self::warning(subject, found, remedy) }
     }
+
+    /// How this machine's clock is beside that of the control plane, whose tokens and certificates allow for a little.
+    pub fn clock(theirs: Timestamp, ours: Timestamp) -> Self {
+        let seconds = ours.duration_since(theirs).as_secs();
+        let found = match seconds {
+            0 => "the same as the control plane's, to the second".to_owned(),
+            ahead if ahead > 0 => format!("{ahead} s ahead of the control plane's"),
+            behind => format!("{} s behind the control plane's", -behind),
+        };
+        let remedy = "let both machines keep time by NTP";
+        match seconds.abs() {
+            off if off >= CLOCK_FAULT_SECONDS => Self::failed("clock", found, remedy),
+            off if off >= CLOCK_WARNING_SECONDS => Self::warning("clock", found, remedy),
+            _ => Self::good("clock", found),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -83,5 +103,27 @@ impl SourceCheck {
     /// Whether nothing keeps the source from working.
     pub fn is_ready(&self) -> bool {
         self.findings.iter().all(|finding| finding.verdict != Verdict::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_line_with_its_remedy_further_in() {
+        let found = Finding::failed("disk", "it is full", "free some\nor add some");
+        assert_eq!(found.to_string(), "FAILED   disk: it is full\n         free some\n         or add some");
+        assert_eq!(Finding::good("disk", "fine").to_string(), "good     disk: fine");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told_by_how_much_and_in_which_direction() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        assert_eq!(Finding::clock(at(0), at(1)).verdict, Verdict::Good);
+        let ahead = Finding::clock(at(0), at(30));
+        assert_eq!((ahead.verdict, ahead.found.contains("30 s ahead")), (Verdict::Warning, true));
+        let behind = Finding::clock(at(90), at(0));
+        assert_eq!((behind.verdict, behind.found.contains("90 s behind")), (Verdict::Failed, true));
     }
 }

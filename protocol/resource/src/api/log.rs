@@ -7,12 +7,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
 
+/// Most lines of a log that are asked for at once, which is what an agent keeps at most.
+pub const MOST_LOG_LINES: u32 = 2_000;
+
 /// The newest lines of an agent's log. The agent keeps so many and no more.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AgentLog {
     /// The agent.
     #[schemars(with = "String")]
     pub agent: ResourceName,
+    /// Its lines.
+    #[serde(flatten)]
+    pub page: LogPage,
+}
+
+/// Some lines of a log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
     /// What to send as `after` for the lines that follow these.

@@ -8,10 +8,6 @@ use towpath_resource::api::Finding;
 use crate::client::Client;
 use crate::context::Context;
 
-/// Tokens and certificates allow for so much, and not for more.
-const CLOCK_WARNING_SECONDS: i64 = 5;
-const CLOCK_FAULT_SECONDS: i64 = 60;
-
 pub(super) async fn examine(
     file: Option<&Path>,
     name: Option<&str>,
@@ -23,7 +19,7 @@ pub(super) async fn examine(
         Err(error) => return findings.push(Finding::failed("API", error.to_string(), "run `towpath login`")),
     };
     match client.clock().await {
-        Ok(Some(theirs)) => findings.push(clock(theirs, Timestamp::now())),
+        Ok(Some(theirs)) => findings.push(Finding::clock(theirs, Timestamp::now())),
         Ok(None) => {
             findings.push(Finding::warning("clock", "the server tells no time", "compare clocks by hand"))
         }
@@ -55,21 +51,6 @@ pub(super) async fn examine(
     }
 }
 
-fn clock(theirs: Timestamp, ours: Timestamp) -> Finding {
-    let seconds = ours.duration_since(theirs).as_secs();
-    let found = match seconds {
-        0 => "the same as the control plane's, to the second".to_owned(),
-        ahead if ahead > 0 => format!("{ahead} s ahead of the control plane's"),
-        behind => format!("{} s behind the control plane's", -behind),
-    };
-    let remedy = "let both machines keep time by NTP";
-    match seconds.abs() {
-        off if off >= CLOCK_FAULT_SECONDS => Finding::failed("clock", found, remedy),
-        off if off >= CLOCK_WARNING_SECONDS => Finding::warning("clock", found, remedy),
-        _ => Finding::good("clock", found),
-    }
-}
-
 fn version(theirs: &str, ours: &str) -> Finding {
     if theirs == ours {
         return Finding::good("version", format!("{ours} here and there"));
@@ -83,16 +64,6 @@ mod tests {
     use towpath_resource::api::Verdict;
 
     use super::*;
-
-    #[test]
-    fn a_clock_that_is_off_is_told_by_how_much_and_in_which_direction() {
-        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        assert_eq!(clock(at(0), at(1)).verdict, Verdict::Good);
-        let ahead = clock(at(0), at(30));
-        assert_eq!((ahead.verdict, ahead.found.contains("30 s ahead")), (Verdict::Warning, true));
-        let behind = clock(at(90), at(0));
-        assert_eq!((behind.verdict, behind.found.contains("90 s behind")), (Verdict::Failed, true));
-    }
 
     #[test]
     fn another_version_is_worth_a_word() {
