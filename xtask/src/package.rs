@@ -28,6 +28,8 @@ const PACKAGES: [Package; 2] = [
         files: &[
             "usr/bin/towpath-control",
             "usr/bin/towpath",
+            "usr/share/man/man1/towpath-get.1.gz",
+            "usr/share/bash-completion/completions/towpath",
             "usr/lib/systemd/system/towpath-control.service",
         ],
         conffiles: &["/etc/default/towpath-control", "/etc/towpath/control.yaml"],
@@ -40,6 +42,7 @@ pub(crate) fn run(workspace: &Workspace, may_build: bool) -> Result<()> {
     if may_build {
         release::build(workspace, &[])?;
     }
+    manual(workspace)?;
     for package in &PACKAGES {
         let path = build(workspace, package)?;
         let unpacked = workspace.target.join("package-check").join(package.name);
@@ -48,6 +51,23 @@ pub(crate) fn run(workspace: &Workspace, may_build: bool) -> Result<()> {
         println!("{} is in order", path.display());
     }
     Ok(())
+}
+
+/// Has the command line write its manual and its completion, which are packaged beside it.
+fn manual(workspace: &Workspace) -> Result<()> {
+    let release = workspace.target.join("release");
+    let towpath = release.join("towpath").to_string_lossy().into_owned();
+    let pages = release.join("manual");
+    // Pages of commands that are no more would be packaged as well.
+    if pages.exists() {
+        fs::remove_dir_all(&pages)?;
+    }
+    process::run(&mut command(&workspace.root, &towpath, &["man", "--dir", &pages.to_string_lossy()]))?;
+    let scripts = release.join("completion");
+    fs::create_dir_all(&scripts)?;
+    let bash = Command::new(&towpath).args(["completion", "bash"]).output()?;
+    ensure!(bash.status.success(), "{towpath} completion bash failed");
+    Ok(fs::write(scripts.join("towpath"), bash.stdout)?)
 }
 
 fn build(workspace: &Workspace, package: &Package) -> Result<PathBuf> {

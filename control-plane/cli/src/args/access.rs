@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use towpath_record::{ResourceName, TimeSpan};
 
 use super::complete;
@@ -11,7 +11,7 @@ use super::resources::Format;
 
 /// Which control plane to log in to, and how.
 #[derive(Args, Debug)]
-#[group(id = "how", required = true, multiple = false, args = ["token", "user", "device"])]
+#[command(group(ArgGroup::new("how").required(true).args(["token", "user", "device"])))]
 pub struct LoginArgs {
     /// Its address, as in `https://control.example.com:7443`. Default: that of the context.
     #[arg(long, value_name = "URL")]

@@ -172,7 +172,7 @@ pub struct EditArgs {
     /// What to edit.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// The editor's command. Default: `vi`.
+    /// The editor's command.
     #[arg(long, env = "EDITOR", value_name = "COMMAND", default_value = "vi")]
     pub editor: String,
 }

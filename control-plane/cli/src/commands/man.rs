@@ -28,7 +28,7 @@ pub fn markdown() -> String {
         "# The command line\n\n<!-- Made by `towpath man --markdown`; change the definition of the command line instead. -->\n\n",
     );
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _ = writeln!(page, "`towpath` {}\n", lower_first(&about));
+    let _ = writeln!(page, "`towpath` {}\n", ended(&lower_first(&about)));
     page.push_str(EXIT_CODES);
     page.push_str("\nEvery command takes these options:\n\n");
     let (globals, _): (Vec<_>, Vec<_>) = command.get_arguments().partition(|arg| arg.is_global_set());
@@ -49,7 +49,7 @@ fn commands_of(command: &Command) -> impl Iterator<Item = &Command> {
 fn section(command: &Command, level: usize, page: &mut String) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _ = writeln!(page, "\n{} {name}\n\n{about}\n", "#".repeat(level));
+    let _ = writeln!(page, "\n{} {name}\n\n{}\n", "#".repeat(level), ended(&about));
     let mut subs = commands_of(command).peekable();
     if subs.peek().is_none() {
         let usage = command.clone().render_usage().to_string();
@@ -77,7 +77,7 @@ fn argument(arg: &Arg, page: &mut String) {
         (false, true) => format!("{} {values}", spelled.join(", ")),
         (false, false) => spelled.join(", "),
     };
-    let mut about = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let mut about = ended(&arg.get_help().map(ToString::to_string).unwrap_or_default());
     let choices: Vec<_> =
         arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
     if takes_value && !choices.is_empty() {
@@ -90,7 +90,7 @@ fn argument(arg: &Arg, page: &mut String) {
     if let Some(variable) = arg.get_env() {
         let _ = write!(about, " Also by the variable `{}`.", variable.to_string_lossy());
     }
-    let _ = writeln!(page, "* `{term}`: {}", ended(&about));
+    let _ = writeln!(page, "* `{term}`: {about}");
 }
 
 fn lower_first(text: &str) -> String {

@@ -180,7 +180,7 @@ async fn waiting_ends_when_it_is_so_or_the_time_is_over() {
     assert_eq!((never.exit_code(), never.to_string().as_str()), (1, "nothing here"));
     assert_eq!(desk.run(&["wait", "agent", "b", "--for", "deleted"]).await.unwrap(), "agent b is deleted\n");
     let unfit = desk.run(&["wait", "site", "a", "--for", "connected"]).await.unwrap_err().to_string();
-    assert!(unfit.contains("only a agent") || unfit.contains("only an agent"), "{unfit}");
+    assert!(unfit.contains("for agents only") && unfit.contains("a is a site"), "{unfit}");
 }
 
 /// Runs a command that does not end by itself, for so long.
