@@ -17,12 +17,14 @@ const TABLE: &[(&str, &[&str])] = &[
     // The session's machines consume and produce the generated messages; see docs/adr/0004.
     ("towpath-session", &["towpath-record", "towpath-proto"]),
     ("towpath-resource", &["towpath-record"]),
+    // What the control plane writes and anyone can check without it; see docs/adr/0011.
+    ("towpath-audit", &[]),
     ("towpath-policy", &["towpath-record", "towpath-resource"]),
     ("towpath-adapter-api", &["towpath-record"]),
     ("towpath-adapter-conformance", &["towpath-record", "towpath-adapter-api"]),
     ("towpath-spool", &["towpath-record", "towpath-segment"]),
     ("towpath-log", &["towpath-record", "towpath-segment"]),
-    ("towpath-catalog", &["towpath-record", "towpath-resource", "towpath-segment"]),
+    ("towpath-catalog", &["towpath-record", "towpath-audit", "towpath-resource", "towpath-segment"]),
     ("towpath-access", &["towpath-record", "towpath-resource", "towpath-catalog"]),
     (
         "towpath-control",
@@ -36,9 +38,10 @@ const TABLE: &[(&str, &[&str])] = &[
             "towpath-proto",
             "towpath-policy",
             "towpath-resource",
+            "towpath-audit",
         ],
     ),
-    ("towpath-cli", &["towpath-record", "towpath-resource", "towpath-proto"]),
+    ("towpath-cli", &["towpath-record", "towpath-resource", "towpath-audit", "towpath-proto"]),
     ("xtask", &[]),
 ];
 
