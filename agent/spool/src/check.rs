@@ -97,7 +97,7 @@ pub fn check(dir: &Path) -> Result<CheckReport, SpoolError> {
             faults: Vec::new(),
             files: Inspection::default(),
         };
-        let files = inspect(&DiskStorage, &lane_dir, |index, payload| found.take(index, payload));
+        let files = inspect(&DiskStorage, &lane_dir, |record| found.take(record.index, record.payload));
         found.files = files.map_err(|cause| SpoolError::Read { lane, cause })?;
         report.lanes.push(found);
     }

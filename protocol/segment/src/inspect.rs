@@ -6,7 +6,8 @@ use crate::cursor::Cursor;
 use crate::error::{Blame, LostRange, StorageFault};
 use crate::layout::{FileKind, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::recovery::Cut;
-use crate::scan::scan;
+use crate::scan::{Scan, scan};
+use crate::sparse::{self, Sealed};
 use crate::storage::{Storage, StorageFile};
 
 /// What was found in a directory.
@@ -22,6 +23,9 @@ pub struct Inspection {
     pub lost: Vec<LostRange>,
     /// Segments whose header is damaged.
     pub damaged_headers: Vec<PathBuf>,
+    /// Sparse indexes that do not fit their segment, and the first byte that does not. They cost time, not records: the
+    /// next opening makes them anew.
+    pub damaged_sidecars: Vec<(PathBuf, u64)>,
     /// The unfinished end of the last segment: a write in progress, or one that a crash cut short.
     pub unfinished: Option<Cut>,
     /// Segments that earlier openings put aside.
@@ -35,14 +39,27 @@ impl Inspection {
     }
 }
 
-/// Reads every record of the log in `dir` and shows each intact one to `visit`.
+/// An intact record that an inspection came by.
+#[derive(Debug, Clone)]
+pub struct Inspected<'a> {
+    /// Its number in the log.
+    pub index: u64,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// The segment it stands in.
+    pub file: &'a Path,
+    /// Where its header begins there.
+    pub offset: u64,
+}
+
+/// Reads every record of the log in `dir` and shows each intact one to `visit`, in the order of the files.
 ///
 /// # Errors
 /// The file system refuses.
 pub fn inspect<S: Storage>(
     storage: &S,
     dir: &Path,
-    mut visit: impl FnMut(u64, Vec<u8>),
+    mut visit: impl FnMut(Inspected<'_>),
 ) -> Result<Inspection, StorageFault> {
     let mut found = Inspection::default();
     let mut firsts = Vec::new();
@@ -68,19 +85,20 @@ fn inspect_segment<S: Storage>(
     first: u64,
     following: Option<u64>,
     found: &mut Inspection,
-    visit: &mut impl FnMut(u64, Vec<u8>),
+    visit: &mut impl FnMut(Inspected<'_>),
 ) -> Result<(), StorageFault> {
     let path = FileKind::Segment.path(dir, first);
     let file = storage.open_read_only(&path).blame("open", &path)?;
     let size = file.size().blame("read", &path)?;
     let mut header = [0; SEGMENT_HEADER_BYTES as usize];
     let read = file.read_at(&mut header, 0).blame("read", &path)?;
-    if !SegmentHeader::decode(&header[..read]).is_ok_and(|header| header.first == first) {
+    let header = SegmentHeader::decode(&header[..read]).ok().filter(|header| header.first == first);
+    if header.is_none() {
         found.damaged_headers.push(path.clone());
     }
-    let shown = |cursor: &mut Cursor<S::File>, at, _| {
-        if let Ok((header, payload)) = cursor.read(at, size)? {
-            visit(header.index, payload);
+    let shown = |cursor: &mut Cursor<S::File>, offset, _| {
+        if let Ok((header, payload)) = cursor.read(offset, size)? {
+            visit(Inspected { index: header.index, payload, file: &path, offset });
         }
         Ok(())
     };
@@ -110,5 +128,26 @@ fn inspect_segment<S: Storage>(
     {
         lose(scanned.next, following, None, "the segment ends early");
     }
+    if let (Some(following), Some(header)) = (following, header) {
+        inspect_sidecar(storage, dir, (header, size), following, &scanned, found)?;
+    }
+    Ok(())
+}
+
+/// Only a sealed segment's sidecar is ever read.
+fn inspect_sidecar<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    (header, bytes): (SegmentHeader, u64),
+    following: u64,
+    scanned: &Scan,
+    found: &mut Inspection,
+) -> Result<(), StorageFault> {
+    let SegmentHeader { first, created_us } = header;
+    let next = scanned.next.min(following);
+    let sealed = Sealed { first, next, created_us, bytes, records: scanned.records };
+    let path = FileKind::Sidecar.path(dir, first);
+    let damage = sparse::find_damage(storage, dir, &sealed, &scanned.sparse).blame("read", &path)?;
+    found.damaged_sidecars.extend(damage.map(|offset| (path, offset)));
     Ok(())
 }

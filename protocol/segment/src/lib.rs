@@ -71,7 +71,7 @@ pub mod private;
 pub use disk::DiskStorage;
 pub use error::{AppendError, LostRange, OpenError, ReadError, StorageFault};
 pub use group_commit::{Done, GroupCommit, GroupCommitConfig, OnTrouble};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspected, Inspection, inspect};
 pub use journal::Journal;
 pub use layout::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, VERSION};
 pub use log::{Config, SegmentLog};

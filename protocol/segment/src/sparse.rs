@@ -61,13 +61,8 @@ pub(crate) struct Sealed {
     pub(crate) records: u64,
 }
 
-/// Writes the sidecar of a sealed segment.
-pub(crate) fn write<S: Storage>(
-    storage: &S,
-    dir: &Path,
-    sealed: &Sealed,
-    sparse: &SparseIndex,
-) -> io::Result<()> {
+/// The sidecar's bytes.
+fn encode(sealed: &Sealed, sparse: &SparseIndex) -> Vec<u8> {
     let mut entries = Vec::with_capacity(sparse.0.len() * ENTRY_BYTES);
     for (index, offset) in &sparse.0 {
         entries.extend_from_slice(&index.to_le_bytes());
@@ -75,18 +70,29 @@ pub(crate) fn write<S: Storage>(
     }
     let count =
         u32::try_from(sparse.0.len()).expect("a segment of at most 4 GiB has few entries 64 KiB apart");
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(&MAGIC);
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&[0; 4]);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + entries.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
     for field in [sealed.first, sealed.next, sealed.created_us, sealed.bytes, sealed.records] {
-        header.extend_from_slice(&field.to_le_bytes());
+        bytes.extend_from_slice(&field.to_le_bytes());
     }
-    header.extend_from_slice(&count.to_le_bytes());
-    header.extend_from_slice(&crc32c::crc32c(&entries).to_le_bytes());
-    let crc = header_crc(&header);
-    header[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend_from_slice(&count.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&entries).to_le_bytes());
+    let crc = header_crc(&bytes);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend_from_slice(&entries);
+    bytes
+}
 
+/// Writes the sidecar of a sealed segment.
+pub(crate) fn write<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    sealed: &Sealed,
+    sparse: &SparseIndex,
+) -> io::Result<()> {
+    let bytes = encode(sealed, sparse);
     let path = FileKind::Sidecar.path(dir, sealed.first);
     match storage.remove(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -94,12 +100,32 @@ pub(crate) fn write<S: Storage>(
     }
     let written = storage
         .create(&path)
-        .and_then(|file| file.write_at(&mut [IoSlice::new(&header), IoSlice::new(&entries)], 0));
+        .and_then(|file| file.write_at(&mut [IoSlice::new(&bytes)], 0));
     if written.is_err() {
         // Half a sidecar is of no use and is made again when it is missed.
         let _ = storage.remove(&path);
     }
     written
+}
+
+/// The first byte of the sidecar that is not as this segment asks for. `None` also where there is no sidecar.
+pub(crate) fn find_damage<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    sealed: &Sealed,
+    sparse: &SparseIndex,
+) -> io::Result<Option<u64>> {
+    let file = match storage.open_read_only(&FileKind::Sidecar.path(dir, sealed.first)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let expected = encode(sealed, sparse);
+    // One more byte than is expected, so that a longer file is found out too.
+    let mut bytes = vec![0; expected.len() + 1];
+    let read = file.read_at(&mut bytes, 0)?;
+    let same = expected.iter().zip(&bytes[..read]).take_while(|(wanted, found)| wanted == found).count();
+    Ok((same < expected.len() || read > expected.len()).then_some(same as u64))
 }
 
 /// What the sidecar says of the segment, or `None` if there is none to be trusted.
@@ -153,5 +179,5 @@ fn summary(header: &[u8; HEADER_BYTES]) -> Sealed {
 }
 
 fn header_crc(header: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..])
+    crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..HEADER_BYTES])
 }

@@ -285,13 +285,50 @@ fn an_inspection_changes_nothing_and_finds_what_an_opening_would() {
     };
     let before = listing(dir.path());
     let mut seen = Vec::new();
-    let found = inspect(&DiskStorage, dir.path(), |index, bytes| {
-        assert_eq!(bytes, payload(index));
-        seen.push(index);
+    let found = inspect(&DiskStorage, dir.path(), |record| {
+        assert_eq!(record.payload, payload(record.index));
+        assert_eq!(record.offset, offset_of((record.index as usize - 1) % 10) as u64);
+        seen.push(record.index);
     })
     .unwrap();
     assert_eq!(seen, all_but(35, &[17]));
     assert!(!found.is_sound());
     assert_eq!((found.segments, found.records, found.lost.len()), (4, 34, 1));
     assert_eq!(listing(dir.path()), before);
+}
+
+#[test]
+fn an_inspection_finds_every_flipped_byte_and_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 25);
+    let look = || inspect(&DiskStorage, dir.path(), |_| {}).unwrap();
+    let sound = look();
+    assert!(sound.is_sound() && sound.damaged_sidecars.is_empty() && sound.unfinished.is_none(), "{sound:?}");
+    let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut kinds = Vec::new();
+    for path in files.filter(|path| path.extension().is_some_and(|kind| kind == "seg" || kind == "idx")) {
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&path, bad).unwrap();
+            let found = look();
+            let named = found.damaged_headers.contains(&path)
+                || found.lost.iter().any(|lost| lost.file == path)
+                || found.damaged_sidecars.contains(&(path.clone(), at as u64))
+                || found.unfinished.as_ref().is_some_and(|cut| cut.file == path);
+            assert!(named, "byte {at} of {}: {found:?}", path.display());
+        }
+        for longer in [true, false] {
+            let resized = if longer { [&good[..], b"x"].concat() } else { good[..good.len() - 1].to_vec() };
+            fs::write(&path, resized).unwrap();
+            let found = look();
+            let named = !found.lost.is_empty() || !found.damaged_sidecars.is_empty() || found.unfinished.is_some();
+            assert!(named, "{} with another end: {found:?}", path.display());
+        }
+        fs::write(&path, good).unwrap();
+        kinds.push(path.extension().unwrap().to_owned());
+    }
+    assert!(kinds.iter().any(|kind| kind == "idx") && kinds.iter().any(|kind| kind == "seg"));
+    assert_eq!(look(), sound);
 }
