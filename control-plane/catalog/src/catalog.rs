@@ -7,15 +7,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use towpath_audit::{AuditKey, EventHash};
 use towpath_record::{AgentId, RegionName, ResourceName};
 use towpath_resource::{AnyManifest, Kind, SiteSpec, StartFrom, TokenId};
 use towpath_segment::{DiskStorage, LogView, LostRange, Storage};
 use uuid::Uuid;
 
-use crate::chain::{ChainFault, EventHash};
-use crate::error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError};
+use crate::checkpoints::Checkpoints;
+use crate::error::{
+    ApplyError, CatalogError, DeleteError, EnrolError, OpenError, RetentionError, TargetError,
+};
 use crate::event::{Actor, Cause, Event, EventKind};
 use crate::event_log::{EventLog, EventReadError, EventReader, Step};
+use crate::opening::{self, Places};
 use crate::plan::{Applied, Enrolled, World};
 use crate::projection::Projection;
 use crate::secret::SecretHash;
@@ -32,18 +36,24 @@ pub struct CatalogConfig {
     pub regions: BTreeSet<RegionName>,
     /// Tells the time.
     pub clock: Clock,
+    /// Signs checkpoints. Without it there are none, and no event is ever removed.
+    pub key: Option<Arc<AuditKey>>,
 }
 
 /// The catalog. Cheap to share behind an [`Arc`]; every command blocks until its event is durable.
 pub struct Catalog<S: Storage = DiskStorage> {
-    config: CatalogConfig,
-    writer: Mutex<Writer<S>>,
+    pub(crate) config: CatalogConfig,
+    pub(crate) storage: S,
+    pub(crate) places: Places,
+    pub(crate) writer: Mutex<Writer<S>>,
     shown: watch::Sender<Arc<State>>,
-    events: LogView<S>,
+    pub(crate) events: LogView<S>,
+    pub(crate) checkpoints: LogView<S>,
 }
 
-struct Writer<S: Storage> {
-    log: EventLog<S>,
+pub(crate) struct Writer<S: Storage> {
+    pub(crate) log: EventLog<S>,
+    pub(crate) checkpoints: Checkpoints<S>,
     projection: Projection,
 }
 
@@ -60,7 +70,7 @@ pub struct Opened {
 
 impl Default for CatalogConfig {
     fn default() -> Self {
-        Self { regions: BTreeSet::from([RegionName::main()]), clock: Arc::new(Timestamp::now) }
+        Self { regions: BTreeSet::from([RegionName::main()]), clock: Arc::new(Timestamp::now), key: None }
     }
 }
 
@@ -70,55 +80,44 @@ impl Catalog {
     /// # Errors
     /// The events cannot be opened, or are not the ones that were written.
     pub fn open(dir: &Path, config: CatalogConfig) -> Result<(Self, Opened), OpenError> {
-        Self::open_on(DiskStorage, &dir.join("events"), Some(&dir.join("projection")), config)
+        Self::open_on(DiskStorage, dir, Some(&dir.join("projection")), config)
     }
 }
 
 impl<S: Storage> Catalog<S> {
-    /// Opens the catalog with its events in another storage. The projection is on disk, or left out: then every start
+    /// Opens the catalog with its truth in another storage. The projection is on disk, or left out: then every start
     /// replays all events.
     ///
     /// # Errors
     /// As [`Catalog::open`].
     pub fn open_on(
         storage: S,
-        events: &Path,
+        dir: &Path,
         projection: Option<&Path>,
         config: CatalogConfig,
     ) -> Result<(Self, Opened), OpenError> {
-        let (log, recovery) = EventLog::open(storage, events)?;
+        let places = Places::of(dir);
+        let (mut log, recovery) = EventLog::open(storage.clone(), &places.events)?;
+        let key = config.key.as_ref().map(|key| key.public());
+        let (checkpoints, _) = Checkpoints::open(storage.clone(), &places.checkpoints, key.as_ref())?;
         let (mut projection, projected, put_aside) = match projection {
             Some(dir) => Projection::open(dir)?,
             None => (Projection::none(), State::default(), None),
         };
-        let mut state = trusted(projected, &log)?.unwrap_or_else(|| {
-            projection.clear();
-            State::default()
-        });
-        let start = state.seq;
         let mut opened = Opened { put_aside, lost: recovery.lost, ..Opened::default() };
-        let mut reader = EventReader::new(&log.view(), start + 1);
-        loop {
-            match reader.next().map_err(OpenError::from)? {
-                Step::End => break,
-                Step::Lost(range) => {
-                    tracing::error!(lost = %range, "events of the catalog are lost; what they said must be said again");
-                    state.seq = range.to - 1;
-                }
-                Step::Event(linked) => {
-                    if opened.lost.iter().all(|lost| lost.to != linked.event.seq) {
-                        linked.check_follows(state.head)?;
-                    }
-                    let touched = state.take(&linked.event, linked.hash);
-                    projection.write(&state, &touched);
-                    opened.replayed += 1;
-                }
-            }
-        }
-        projection.flush();
-        let events = log.view();
+        let state = opening::replay(
+            &storage,
+            &places,
+            &mut log,
+            &checkpoints,
+            projected,
+            &mut projection,
+            &mut opened,
+        )?;
+        let (events, signed) = (log.view(), checkpoints.view());
         let (shown, _) = watch::channel(Arc::new(state));
-        Ok((Self { config, writer: Mutex::new(Writer { log, projection }), shown, events }, opened))
+        let writer = Mutex::new(Writer { log, checkpoints, projection });
+        Ok((Self { config, storage, places, writer, shown, events, checkpoints: signed }, opened))
     }
 
     /// The state as it is now.
@@ -363,28 +362,6 @@ impl<S: Storage> Catalog<S> {
         Ok(found)
     }
 
-    /// Checks the whole chain of events and returns how many there are.
-    ///
-    /// # Errors
-    /// The first event that is not as it was written, or is gone.
-    pub fn verify(&self) -> Result<u64, CatalogError> {
-        let mut reader = EventReader::new(&self.events, 1);
-        let (mut head, mut count) = (EventHash::default(), 0);
-        loop {
-            match reader.next()? {
-                Step::End => return Ok(count),
-                Step::Lost(range) => {
-                    return Err(ChainFault { seq: range.from, fault: format!("is gone: {range}") }.into());
-                }
-                Step::Event(linked) => {
-                    linked.check_follows(head)?;
-                    head = linked.hash;
-                    count += 1;
-                }
-            }
-        }
-    }
-
     /// Decides on the state, records the event, and only then answers.
     pub(crate) fn command<T, E: From<CatalogError>>(
         &self,
@@ -426,30 +403,9 @@ impl<S: Storage> Catalog<S> {
         if !touched.is_empty() {
             writer.projection.write(&self.state(), &touched);
         }
+        self.sign_when_due(writer);
         (hashes.len(), failure)
     }
-}
-
-/// The projected state, if its last event is the one in the log.
-fn trusted<S: Storage>(projected: State, log: &EventLog<S>) -> Result<Option<State>, OpenError> {
-    if projected.seq == 0 {
-        return Ok(None);
-    }
-    let behind_or_level = projected.seq < log.next_seq();
-    let same = behind_or_level
-        && match EventReader::new(&log.view(), projected.seq).next().map_err(OpenError::from)? {
-            Step::Event(linked) => linked.hash == projected.head,
-            // The event is lost, so the projection is the best witness of what it said.
-            Step::Lost(_) => true,
-            Step::End => false,
-        };
-    if !same {
-        tracing::warn!(
-            event = projected.seq,
-            "the catalog's projection is not of these events; it is rebuilt from them"
-        );
-    }
-    Ok(same.then_some(projected))
 }
 
 impl From<EventReadError> for OpenError {
@@ -467,5 +423,11 @@ impl From<EventReadError> for CatalogError {
             EventReadError::Chain(fault) => Self::Chain(fault),
             EventReadError::Read(error) => Self::Read(error),
         }
+    }
+}
+
+impl From<EventReadError> for RetentionError {
+    fn from(error: EventReadError) -> Self {
+        Self::Catalog(error.into())
     }
 }

@@ -1,17 +1,9 @@
 //! The chain of events: each record holds the hash of the one before it.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use towpath_audit::{EventHash, Record};
 
 use crate::event::Event;
-
-const HASH_BYTES: usize = 32;
-
-/// The BLAKE3 hash of an event's record, and thereby of every event before it.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EventHash([u8; HASH_BYTES]);
+use crate::forms;
 
 /// Why a record is not the next event of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,24 +25,22 @@ pub(crate) struct Linked {
 
 /// The record of an event that follows the one with this hash.
 pub(crate) fn encode(previous: EventHash, event: &Event) -> (Vec<u8>, EventHash) {
-    let mut record = previous.0.to_vec();
-    serde_json::to_writer(&mut record, event).expect("an event is always JSON, and memory takes all of it");
-    let hash = EventHash::of(&record);
-    (record, hash)
+    let json = forms::write(event);
+    let record = Record::link(previous, &json);
+    (record.bytes(), record.hash)
 }
 
 /// Reads the record with this number.
-pub(crate) fn decode(seq: u64, record: &[u8]) -> Result<Linked, ChainFault> {
+pub(crate) fn decode(seq: u64, bytes: &[u8]) -> Result<Linked, ChainFault> {
     let fault = |fault: String| ChainFault { seq, fault };
-    let (previous, json) =
-        record.split_first_chunk::<HASH_BYTES>().ok_or_else(|| fault("is cut short".to_owned()))?;
-    let event: Event = serde_json::from_slice(json).map_err(|error| {
+    let record = Record::parse(bytes).ok_or_else(|| fault("is cut short".to_owned()))?;
+    let event = forms::read(record.json).map_err(|error| {
         fault(format!("cannot be read, perhaps because a later version wrote it: {error}"))
     })?;
     if event.seq != seq {
         return Err(fault(format!("says that it is event {}", event.seq)));
     }
-    Ok(Linked { event, previous: EventHash(*previous), hash: EventHash::of(record) })
+    Ok(Linked { event, previous: record.previous, hash: record.hash })
 }
 
 impl Linked {
@@ -61,40 +51,6 @@ impl Linked {
         }
         let fault = format!("follows an event with hash {}, but that before it has {head}", self.previous);
         Err(ChainFault { seq: self.event.seq, fault })
-    }
-}
-
-impl EventHash {
-    fn of(record: &[u8]) -> Self {
-        Self(*blake3::hash(record).as_bytes())
-    }
-}
-
-impl fmt::Display for EventHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for EventHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EventHash({self})")
-    }
-}
-
-impl TryFrom<String> for EventHash {
-    type Error = hex::FromHexError;
-
-    fn try_from(text: String) -> Result<Self, hex::FromHexError> {
-        let mut hash = [0; HASH_BYTES];
-        hex::decode_to_slice(text, &mut hash)?;
-        Ok(Self(hash))
-    }
-}
-
-impl From<EventHash> for String {
-    fn from(hash: EventHash) -> Self {
-        hash.to_string()
     }
 }
 

@@ -8,6 +8,7 @@ use towpath_segment::{AppendError, ReadError, StorageFault};
 
 use crate::chain::ChainFault;
 use crate::terms::Stale;
+use crate::snapshot::SnapshotFault;
 
 /// The catalog could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,15 @@ pub enum OpenError {
     /// The events are not the ones that were written.
     #[error(transparent)]
     Chain(#[from] ChainFault),
+    /// The snapshot from which the state begins cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFault),
+    /// A piece of the snapshot is not one of the state.
+    #[error("the catalog's snapshot holds what this release does not know ({0}): install the newer release again")]
+    Piece(String),
+    /// What an earlier run left undone could not be done.
+    #[error("the catalog cannot settle its log of events: check the control plane's disk")]
+    Settle(#[source] AppendError),
     /// The projection could neither be used nor set aside.
     #[error("the catalog's projection `{}` can neither be used nor set aside; move it away by hand: it is rebuilt", path.display())]
     Projection {
@@ -47,6 +57,35 @@ pub enum CatalogError {
     /// The events are not the ones that were written.
     #[error(transparent)]
     Chain(#[from] ChainFault),
+}
+
+/// Old events were not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// The snapshot from which the state begins cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFault),
+    /// A piece of the snapshot is not one of the state.
+    #[error("the catalog's snapshot holds what this release does not know ({0}): install the newer release again")]
+    Piece(String),
+    /// The new snapshot could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageFault),
+    /// The catalog could not read or write.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl From<ChainFault> for RetentionError {
+    fn from(fault: ChainFault) -> Self {
+        Self::Catalog(fault.into())
+    }
+}
+
+impl From<AppendError> for RetentionError {
+    fn from(error: AppendError) -> Self {
+        Self::Catalog(error.into())
+    }
 }
 
 /// There is no such resource.

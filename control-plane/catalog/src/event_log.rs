@@ -4,7 +4,9 @@ use std::path::Path;
 
 use towpath_segment::{AppendError, Config, LogView, LostRange, ReadError, Recovery, SegmentLog, Storage};
 
-use crate::chain::{self, ChainFault, EventHash, Linked};
+use towpath_audit::EventHash;
+
+use crate::chain::{self, ChainFault, Linked};
 use crate::error::{CatalogError, OpenError};
 use crate::event::Event;
 
@@ -21,6 +23,16 @@ pub(crate) enum Step {
     /// An event.
     Event(Box<Linked>),
     /// Events that are gone. Reading goes on behind them.
+    Lost(LostRange),
+    /// Nothing more.
+    End,
+}
+
+/// The same, as it was written.
+pub(crate) enum RawStep {
+    /// A record and its number.
+    Record(u64, Vec<u8>),
+    /// Events that are gone.
     Lost(LostRange),
     /// Nothing more.
     End,
@@ -44,6 +56,21 @@ impl<S: Storage> EventLog<S> {
     /// The number that the next event gets.
     pub(crate) fn next_seq(&self) -> u64 {
         self.log.next_index()
+    }
+
+    /// Removes the events before this one.
+    pub(crate) fn trim_before(&mut self, seq: u64) -> Result<(), AppendError> {
+        self.log.trim_before(seq)
+    }
+
+    /// Begins another segment, if there is something in this one.
+    pub(crate) fn roll(&mut self) -> Result<(), AppendError> {
+        self.log.roll()
+    }
+
+    /// Leaves out the numbers before this one.
+    pub(crate) fn advance_to(&mut self, seq: u64) -> Result<(), AppendError> {
+        self.log.advance_to(seq)
     }
 
     /// Goes back to what is durable, if an earlier failure left that undecided.
@@ -79,16 +106,32 @@ impl<S: Storage> EventLog<S> {
 }
 
 impl<S: Storage> EventReader<S> {
+    /// Reads from this event on, or from the oldest that is kept.
     pub(crate) fn new(view: &LogView<S>, from: u64) -> Self {
-        Self(view.reader(from))
+        Self(view.reader(from.max(view.first_index())))
     }
 
     pub(crate) fn next(&mut self) -> Result<Step, EventReadError> {
-        match self.0.next() {
-            Ok(None) => Ok(Step::End),
-            Ok(Some(record)) => Ok(Step::Event(Box::new(chain::decode(record.index, &record.payload)?))),
-            Err(ReadError::Lost(range)) => Ok(Step::Lost(range)),
-            Err(error) => Err(error.into()),
+        Ok(match self.next_raw()? {
+            RawStep::Record(seq, bytes) => Step::Event(Box::new(chain::decode(seq, &bytes)?)),
+            RawStep::Lost(range) => Step::Lost(range),
+            RawStep::End => Step::End,
+        })
+    }
+
+    pub(crate) fn next_raw(&mut self) -> Result<RawStep, ReadError> {
+        loop {
+            return match self.0.next() {
+                Ok(None) => Ok(RawStep::End),
+                Ok(Some(record)) => Ok(RawStep::Record(record.index, record.payload)),
+                Err(ReadError::Lost(range)) => Ok(RawStep::Lost(range)),
+                // Retention went on meanwhile.
+                Err(ReadError::Trimmed { first, .. }) => {
+                    self.0.seek(first);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
         }
     }
 }

@@ -4,6 +4,8 @@
 //! ```text
 //! events/               a segment log; record N is event N, from 1
 //!   record              BLAKE3 hash of the record before it (32 bytes; zeros for the first) | event, JSON
+//! checkpoints/          a segment log; record N is checkpoint N: the hash of the newest event, signed
+//! snapshots/            the state at the oldest event that is kept, once retention removed older ones
 //! projection/           sled: the state after some event; can be lost at any time
 //! projection.broken-N   a projection that could not be read; kept for inspection
 //! ```
@@ -13,13 +15,16 @@
 //!   and answered. One writer at a time.
 //! * The events are the truth. The state in memory is what they add up to; the projection is a copy of it that saves
 //!   replaying them all at the next start. It is used only if its last event is, hash for hash, the one in the log.
-//! * Events are never changed. Each hashes the one before it, so [`Catalog::verify`] finds any that was.
+//! * Events are never changed. Each hashes the one before it, and from time to time that hash is signed, so
+//!   [`Catalog::verify`] finds whatever was. What may be removed is said by a signed anchor.
 //! * Secrets enter as hashes only.
 
 pub mod secret;
 pub mod event;
+mod forms;
 mod chain;
 mod event_log;
+mod checkpoints;
 mod resources;
 mod references;
 mod admin_tokens;
@@ -27,21 +32,32 @@ pub mod keys;
 pub mod state;
 mod transition;
 mod projection;
+mod snapshot;
+mod opening;
 mod desired;
 pub mod error;
 mod terms;
 mod plan;
 mod catalog;
+mod trail;
+mod retention;
+mod verify;
 
 pub use catalog::{Catalog, CatalogConfig, Clock, Opened};
-pub use chain::{ChainFault, EventHash};
-pub use error::{ApplyError, CatalogError, DeleteError, EnrolError, OpenError, TargetError, UnknownResource};
+pub use chain::ChainFault;
+pub use error::{
+    ApplyError, CatalogError, DeleteError, EnrolError, OpenError, RetentionError, TargetError,
+    UnknownResource,
+};
 pub use event::{Actor, Cause, Event, EventKind, Interface, Origin};
 pub use keys::{ApiKey, KeyError, NewKey};
 pub use plan::{Applied, Enrolled, Outcome};
 pub use resources::Resources;
+pub use retention::Removed;
 pub use secret::SecretHash;
+pub use snapshot::SnapshotFault;
 pub use state::{
     AcceptedSchema, AdminToken, Certificate, Map, Replay, Revocation, State, Table, Token, TokenUse,
 };
 pub use terms::{Expected, Found, Stale, Terms};
+pub use trail::{Exported, Mark};

@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use towpath_resource::{AnyResource, Kind, each_kind};
 
-use crate::chain::EventHash;
+use towpath_audit::EventHash;
+
 use crate::error::OpenError;
 use crate::state::{State, Table};
 use crate::transition::Key;
@@ -47,7 +48,7 @@ struct Applied {
 
 /// What is wrong with a projection.
 #[derive(Debug, thiserror::Error)]
-enum Damage {
+pub(crate) enum Damage {
     #[error("{0}")]
     Store(#[from] sled::Error),
     #[error("{key}: {source}")]
@@ -100,11 +101,20 @@ impl Projection {
     /// Writes these pieces of the state. A failure costs only time at the next start: it is logged, and the projection
     /// is left alone from then on.
     pub(crate) fn write(&mut self, state: &State, touched: &[Key]) {
+        self.write_pieces(state, touched.iter().map(|key| (key.to_string(), state.piece(key))));
+    }
+
+    /// Writes these pieces of the state, or takes them away.
+    pub(crate) fn write_pieces(
+        &mut self,
+        state: &State,
+        pieces: impl Iterator<Item = (String, Option<Vec<u8>>)>,
+    ) {
         let mut batch = sled::Batch::default();
-        for key in touched {
-            match state.piece(key) {
-                Some(piece) => batch.insert(key.to_string().as_bytes(), piece),
-                None => batch.remove(key.to_string().as_bytes()),
+        for (key, piece) in pieces {
+            match piece {
+                Some(piece) => batch.insert(key.as_bytes(), piece),
+                None => batch.remove(key.as_bytes()),
             }
         }
         let applied = Applied { seq: state.seq, head: state.head, generation: state.generation };
@@ -161,7 +171,7 @@ fn load(tree: &sled::Tree) -> Result<State, Damage> {
 
 impl State {
     /// A piece of the state, or nothing if it is not there.
-    fn piece(&self, key: &Key) -> Option<Vec<u8>> {
+    pub(crate) fn piece(&self, key: &Key) -> Option<Vec<u8>> {
         match key {
             Key::Resource(kind, name) => self.get(*kind, name).as_ref().map(json),
             Key::Token(id) => self.tokens.get(id).map(json),
@@ -176,7 +186,7 @@ impl State {
         }
     }
 
-    fn restore(&mut self, key: &str, piece: &[u8]) -> Result<(), Damage> {
+    pub(crate) fn restore(&mut self, key: &str, piece: &[u8]) -> Result<(), Damage> {
         let unknown = || Damage::UnknownPiece(key.to_owned());
         let (kind, name) = key.split_once('/').ok_or_else(unknown)?;
         if kind.parse::<Kind>().is_ok() {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use towpath_audit::EventHash;
 use towpath_record::{AgentId, ResourceName, RouteId, SchemaHash, SinkId, SourceId, StreamName};
 use towpath_resource::{
     AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec,
     Spec, StartFrom, TokenId, kind_of, nearest, with_kinds,
 };
 
-use crate::chain::EventHash;
 use crate::error::UnknownResource;
 use crate::references::References;
 use crate::keys::ApiKey;

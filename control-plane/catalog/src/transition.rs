@@ -3,10 +3,10 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use towpath_audit::EventHash;
 use towpath_record::{AgentId, ResourceName, RouteId};
 use towpath_resource::{AdminTokenId, AnyResource, KeyId, Kind, Resource, TokenId, each_kind};
 
-use crate::chain::EventHash;
 use crate::event::{Event, EventKind};
 use crate::state::{AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};
 

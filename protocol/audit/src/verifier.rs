@@ -26,6 +26,7 @@ pub struct Verifier {
     /// The first of a run of events whose links do not hold.
     broken: Option<Break>,
     begun: bool,
+    gaps_are_reported: bool,
 }
 
 struct Vouched {
@@ -51,7 +52,21 @@ impl Verifier {
             head: Some(EventHash::default()),
             broken: None,
             begun: false,
+            gaps_are_reported: false,
         }
+    }
+
+    /// The same, where the caller reports what is missing between events, because it knows why.
+    #[must_use]
+    pub fn with_gaps_reported(mut self) -> Self {
+        self.gaps_are_reported = true;
+        self
+    }
+
+    /// Says which event should be the first, after the checkpoints and before the first event. Without it, the first
+    /// that comes is the first.
+    pub fn begin_at(&mut self, first: u64) {
+        self.begin(first, "");
     }
 
     /// Takes something that was found elsewhere into the account.
@@ -140,25 +155,24 @@ impl Verifier {
         self.advance(seq, record.hash);
     }
 
-    /// Takes note that the events from here up to, and not with, this number are gone, and why.
-    pub fn lost(&mut self, from: u64, to: u64, place: &str, reason: &str) {
-        if !self.begun {
-            self.begin(from, place);
-        }
-        self.settle_break(from, false);
-        self.report(Finding::new(events(from, to), place, format!("cannot be read: {reason}")));
-        self.skip(to);
+    /// Ends the verification.
+    pub fn finish(self) -> Verification {
+        self.finish_at(0)
     }
 
-    /// Ends the verification.
-    pub fn finish(mut self) -> Verification {
+    /// Ends the verification of a trail whose next event shall get this number.
+    pub fn finish_at(mut self, next: u64) -> Verification {
         self.settle_break(self.next, false);
-        let last = self.next.saturating_sub(1);
         if let Some((&seq, vouched)) = self.by_seq.last_key_value()
-            && seq > last
+            && seq >= self.next
         {
-            let fault = format!("cannot be found, but checkpoint {} vouches for them", vouched.number);
+            let fault = format!("cannot be found, but checkpoint {} vouches for what was there", vouched.number);
             self.report(Finding::new(events(self.next, seq + 1), String::new(), fault));
+            self.next = seq + 1;
+        }
+        if self.next < next {
+            let fault = "cannot be found, but was there when the control plane was started or has been since";
+            self.report(Finding::new(events(self.next, next), String::new(), fault));
         }
         self.check_chain_of_checkpoints();
         self.found
@@ -176,7 +190,7 @@ impl Verifier {
         match self.by_seq.get(&(first - 1)) {
             Some(anchor) if anchor.is_anchor => self.head = Some(anchor.head),
             _ => {
-                let fault = "are gone, and no signed anchor says that they were removed by retention";
+                let fault = "is gone, and no signed anchor says that retention removed it";
                 self.report(Finding::new(events(1, first), place, fault));
                 self.head = self.by_seq.get(&(first - 1)).map(|vouched| vouched.head);
             }
@@ -185,13 +199,11 @@ impl Verifier {
 
     fn gap(&mut self, to: u64, place: &str) {
         self.settle_break(self.next, false);
-        self.report(Finding::new(events(self.next, to), place, "are missing before this place"));
-        self.skip(to);
-    }
-
-    /// Behind a gap, only a checkpoint of the last missing event knows the hash that its successor shall carry.
-    fn skip(&mut self, to: u64) {
-        self.next = self.next.max(to);
+        if !self.gaps_are_reported {
+            self.report(Finding::new(events(self.next, to), place, "is missing before this place"));
+        }
+        // Only a checkpoint of the last missing event knows the hash that its successor shall carry.
+        self.next = to;
         self.head = self.by_seq.get(&(self.next - 1)).map(|vouched| vouched.head);
     }
 

@@ -140,7 +140,7 @@ fn events_that_are_cut_off_left_out_or_swapped_are_named() {
         verifier.event(seq, &Record::parse(bytes).unwrap(), "file");
     }
     let found = verifier.finish();
-    assert_eq!(found.findings[0].to_string(), "events 4 to 5 are missing before this place (file)");
+    assert_eq!(found.findings[0].to_string(), "events 4 to 5 is missing before this place (file)");
     assert_eq!(found.findings.len(), 1, "behind the gap the chain is whole");
 
     let mut swapped = Trail::of(9);
