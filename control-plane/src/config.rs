@@ -26,6 +26,19 @@ pub struct ControlConfig {
     pub api: ApiSettings,
     /// Who is let into the API.
     pub access: AccessSettings,
+    /// The audit trail.
+    pub audit: AuditSettings,
+}
+
+/// How the audit trail is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Events older than this are removed, in parts of about an eighth of it. Default: none; they are kept for ever.
+    pub retention: Option<TimeSpan>,
+    /// At the latest so long after something happened it is signed; also at each start and stop, and after 1,000 events.
+    /// Default: `10m`.
+    pub checkpoint_every: TimeSpan,
 }
 
 /// How the region log is kept.
@@ -70,6 +83,7 @@ impl Default for ControlConfig {
             certificates: CertificateSettings::default(),
             api: ApiSettings::default(),
             access: AccessSettings::default(),
+            audit: AuditSettings::default(),
         }
     }
 }
@@ -82,6 +96,12 @@ impl Default for LogSettings {
             retention_bytes: ByteSize(50 << 30),
             drop_undelivered: false,
         }
+    }
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { retention: None, checkpoint_every: TimeSpan(Duration::from_secs(600)) }
     }
 }
 

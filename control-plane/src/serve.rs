@@ -28,6 +28,7 @@ use crate::control::ledger::CatalogLedger;
 use crate::control::server_certificate::ServerCertificate;
 use crate::control::tls;
 use crate::control::verifier::Revocations;
+use crate::control::{audit, audit_key};
 use crate::data::retention;
 use crate::http::{Peer, TlsListener};
 use crate::link::endpoint;
@@ -65,7 +66,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         SystemTime::now(),
     )?;
     let ca = Arc::new(ca);
-    let catalog = open_catalog(&data_dir.join("catalog"), &config)?;
+    let catalog = open_catalog(&data_dir, &config)?;
     catalog.record_certificate_authority(&ca.fingerprint().to_string())?;
     let (tcp, udp) = bind(listen)?;
     let address = tcp.local_addr()?;
@@ -86,6 +87,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
 
     let following = cell.clone();
     tokio::spawn(async move { following.follow_catalog().await });
+    let auditing = tokio::spawn(audit::run(catalog.clone(), config.audit.clone(), stop.clone()));
     tokio::spawn(retention::run(cell.clone(), config.log.retention()));
     let linking = tokio::spawn(endpoint::serve(
         link,
@@ -113,6 +115,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     let router = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    auditing.await.context("the audit trail was left unsigned")?;
     linking.await.context("the link ended unexpectedly")
 }
 
@@ -121,9 +124,11 @@ fn enrolment_path() -> String {
     format!("/{}/{{method}}", <EnrolmentServer<EnrolmentService<CatalogLedger>> as NamedService>::NAME)
 }
 
-fn open_catalog(dir: &Path, config: &ControlConfig) -> anyhow::Result<Arc<Catalog>> {
+fn open_catalog(data_dir: &Path, config: &ControlConfig) -> anyhow::Result<Arc<Catalog>> {
     let regions = [config.region.clone()].into();
-    let (catalog, opened) = Catalog::open(dir, CatalogConfig { regions, ..CatalogConfig::default() })?;
+    let key = Some(Arc::new(audit_key::open_or_create(&data_dir.join("audit"))?));
+    let config = CatalogConfig { regions, key, ..CatalogConfig::default() };
+    let (catalog, opened) = Catalog::open(&data_dir.join("catalog"), config)?;
     if let Some(aside) = &opened.put_aside {
         tracing::warn!(kept_as = %aside.display(), "the catalog's projection was damaged; it was rebuilt from its events");
     }

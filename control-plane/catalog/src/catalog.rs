@@ -14,6 +14,7 @@ use towpath_segment::{DiskStorage, LogView, LostRange, Storage};
 use uuid::Uuid;
 
 use crate::checkpoints::Checkpoints;
+use crate::denials::Denials;
 use crate::error::{
     ApplyError, CatalogError, DeleteError, EnrolError, OpenError, RetentionError, TargetError,
 };
@@ -49,6 +50,7 @@ pub struct Catalog<S: Storage = DiskStorage> {
     shown: watch::Sender<Arc<State>>,
     pub(crate) events: LogView<S>,
     pub(crate) checkpoints: LogView<S>,
+    pub(crate) denials: Mutex<Denials>,
 }
 
 pub(crate) struct Writer<S: Storage> {
@@ -117,7 +119,19 @@ impl<S: Storage> Catalog<S> {
         let (events, signed) = (log.view(), checkpoints.view());
         let (shown, _) = watch::channel(Arc::new(state));
         let writer = Mutex::new(Writer { log, checkpoints, projection });
-        Ok((Self { config, storage, places, writer, shown, events, checkpoints: signed }, opened))
+        Ok((
+            Self {
+                config,
+                storage,
+                places,
+                writer,
+                shown,
+                events,
+                checkpoints: signed,
+                denials: Mutex::default(),
+            },
+            opened,
+        ))
     }
 
     /// The state as it is now.

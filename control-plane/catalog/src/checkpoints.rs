@@ -36,8 +36,7 @@ impl<S: Storage> Checkpoints<S> {
             ..Config::default()
         };
         let (log, recovery) = SegmentLog::open(storage, dir, config)?;
-        let mut opened =
-            Self { log, last: EventHash::default(), vouched: BTreeMap::new(), anchor: None };
+        let mut opened = Self { log, last: EventHash::default(), vouched: BTreeMap::new(), anchor: None };
         for signed in read(opened.log.view(), 1).map_err(OpenError::Read)? {
             let Some(key) = key else { break };
             if let Err(fault) = signed.check(std::slice::from_ref(key)) {

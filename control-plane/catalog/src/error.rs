@@ -7,8 +7,8 @@ use towpath_resource::{Invalid, Kind};
 use towpath_segment::{AppendError, ReadError, StorageFault};
 
 use crate::chain::ChainFault;
-use crate::terms::Stale;
 use crate::snapshot::SnapshotFault;
+use crate::terms::Stale;
 
 /// The catalog could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,9 @@ pub enum OpenError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotFault),
     /// A piece of the snapshot is not one of the state.
-    #[error("the catalog's snapshot holds what this release does not know ({0}): install the newer release again")]
+    #[error(
+        "the catalog's snapshot holds what this release does not know ({0}): install the newer release again"
+    )]
     Piece(String),
     /// What an earlier run left undone could not be done.
     #[error("the catalog cannot settle its log of events: check the control plane's disk")]
@@ -66,7 +68,9 @@ pub enum RetentionError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotFault),
     /// A piece of the snapshot is not one of the state.
-    #[error("the catalog's snapshot holds what this release does not know ({0}): install the newer release again")]
+    #[error(
+        "the catalog's snapshot holds what this release does not know ({0}): install the newer release again"
+    )]
     Piece(String),
     /// The new snapshot could not be written.
     #[error(transparent)]

@@ -271,6 +271,16 @@ pub enum EventKind {
         /// The dead letter, as the data path names it.
         letter: String,
     },
+    /// Someone was denied something. Many alike within a minute are one event.
+    AccessDenied {
+        /// What they lack: a permission such as `route:write`, or `authentication` for someone who is not known.
+        lacking: String,
+        /// On what, if that was known: `source erp-files`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
+        /// How often.
+        count: u64,
+    },
 }
 
 impl EventKind {
@@ -292,7 +302,19 @@ impl EventKind {
             | Self::KeyRevoked { .. }
             | Self::TokenRevoked { .. }
             | Self::CertificateIssued { .. }
-            | Self::DeadLetterReplayed { .. } => None,
+            | Self::DeadLetterReplayed { .. }
+            | Self::AccessDenied { .. } => None,
         }
+    }
+
+    /// Its name, as the trail has it: `resource_applied`.
+    pub fn name(&self) -> String {
+        let json = serde_json::to_value(self).expect("an event is always JSON");
+        json["event"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether it is something that was denied, and not done.
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::AccessDenied { .. })
     }
 }

@@ -40,18 +40,24 @@ mod terms;
 mod plan;
 mod catalog;
 mod trail;
+mod denials;
+mod history;
+mod query;
 mod retention;
 mod verify;
 
 pub use catalog::{Catalog, CatalogConfig, Clock, Opened};
 pub use chain::ChainFault;
+pub use denials::Denial;
 pub use error::{
     ApplyError, CatalogError, DeleteError, EnrolError, OpenError, RetentionError, TargetError,
     UnknownResource,
 };
 pub use event::{Actor, Cause, Event, EventKind, Interface, Origin};
+pub use history::{Version, versions};
 pub use keys::{ApiKey, KeyError, NewKey};
 pub use plan::{Applied, Enrolled, Outcome};
+pub use query::{Order, Page, Query};
 pub use resources::Resources;
 pub use retention::Removed;
 pub use secret::SecretHash;

@@ -21,6 +21,7 @@ use towpath_resource::{AnyResource, Kind, each_kind};
 use towpath_audit::EventHash;
 
 use crate::error::OpenError;
+use crate::forms;
 use crate::state::{State, Table};
 use crate::transition::Key;
 
@@ -44,6 +45,9 @@ struct Applied {
     seq: u64,
     head: EventHash,
     generation: u64,
+    /// How many steps between forms of events there were: with another number, an event may mean something else.
+    #[serde(default)]
+    forms: usize,
 }
 
 /// What is wrong with a projection.
@@ -55,6 +59,8 @@ pub(crate) enum Damage {
     Piece { key: String, source: serde_json::Error },
     #[error("it holds `{0}`, which this version does not know")]
     UnknownPiece(String),
+    #[error("another release made it, to which events meant something else")]
+    OtherForms,
     #[error("the store panicked")]
     Panicked,
 }
@@ -117,7 +123,8 @@ impl Projection {
                 None => batch.remove(key.as_bytes()),
             }
         }
-        let applied = Applied { seq: state.seq, head: state.head, generation: state.generation };
+        let applied =
+            Applied { seq: state.seq, head: state.head, generation: state.generation, forms: forms::steps() };
         batch.insert(APPLIED, json(&applied));
         self.attempt(|store| store.tree.apply_batch(batch));
     }
@@ -161,6 +168,9 @@ fn load(tree: &sled::Tree) -> Result<State, Damage> {
         let key = String::from_utf8_lossy(&key).into_owned();
         if key.as_bytes() == APPLIED {
             let applied: Applied = from_json(&key, &piece)?;
+            if applied.forms != forms::steps() {
+                return Err(Damage::OtherForms);
+            }
             (state.seq, state.head, state.generation) = (applied.seq, applied.head, applied.generation);
         } else {
             state.restore(&key, &piece)?;

@@ -12,8 +12,8 @@ use towpath_resource::{
 };
 
 use crate::error::UnknownResource;
-use crate::references::References;
 use crate::keys::ApiKey;
+use crate::references::References;
 use crate::resources::Resources;
 use crate::secret::SecretHash;
 

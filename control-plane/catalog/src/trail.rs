@@ -1,7 +1,7 @@
 //! The trail as others need it: signed from time to time, and copied out byte for byte.
 
-use towpath_audit::{Line, Record, SignedCheckpoint, event_line};
-use towpath_segment::{ReadError, Storage};
+use towpath_audit::{PublicKey, Record, SignedCheckpoint, event_line};
+use towpath_segment::Storage;
 
 use crate::catalog::{Catalog, Writer};
 use crate::checkpoints;
@@ -12,7 +12,9 @@ use crate::event_log::{EventReader, RawStep};
 const EVENTS_PER_CHECKPOINT: u64 = 1_000;
 
 /// How far an export has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
     /// The number of the last event that was exported.
@@ -39,12 +41,18 @@ impl<S: Storage> Catalog<S> {
         self.sign(&mut self.writer.lock())
     }
 
+    /// The key with which its checkpoints are verified.
+    pub fn audit_key(&self) -> Option<PublicKey> {
+        self.config.key.as_ref().map(|key| key.public())
+    }
+
     /// The checkpoints after this number, oldest first, at most `limit`.
     ///
     /// # Errors
     /// They cannot be read.
     pub fn checkpoints(&self, after: u64, limit: usize) -> Result<Vec<SignedCheckpoint>, CatalogError> {
-        let mut found = checkpoints::read(&self.checkpoints, after.saturating_add(1)).map_err(CatalogError::Read)?;
+        let mut found =
+            checkpoints::read(&self.checkpoints, after.saturating_add(1)).map_err(CatalogError::Read)?;
         found.truncate(limit);
         Ok(found)
     }
@@ -89,7 +97,10 @@ impl<S: Storage> Catalog<S> {
             return;
         }
         if let Err(error) = self.sign(writer) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "no checkpoint of the catalog was signed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no checkpoint of the catalog was signed"
+            );
         }
     }
 

@@ -92,7 +92,7 @@ impl State {
                 self.accepted_schemas.insert_mut(*route, all);
                 touched.push(Key::AcceptedSchemas(*route));
             }
-            EventKind::DeadLetterReplayed { .. } => {}
+            EventKind::DeadLetterReplayed { .. } | EventKind::AccessDenied { .. } => {}
         }
         self.seq = event.seq;
         self.head = hash;

@@ -63,8 +63,20 @@ impl<S: Storage> Catalog<S> {
         {
             verifier.report(Finding::new("the snapshot", fault.path.display().to_string(), fault.reason));
         }
-        verifier.begin_at(self.events.first_index());
-        let seen = self.inspect(&self.places.events, |record| take_event(&mut verifier, &record))?;
+        let first = self.events.first_index();
+        verifier.begin_at(first);
+        let mut oldest = None;
+        let seen = self.inspect(&self.places.events, |record| {
+            oldest.get_or_insert(record.index);
+            take_event(&mut verifier, &record);
+        })?;
+        // Between two segments an inspection sees that one is missing, but not before the first.
+        if let Some(oldest) =
+            oldest.filter(|oldest| *oldest > first && seen.lost.iter().all(|lost| lost.from > first))
+        {
+            let place = self.places.events.display().to_string();
+            verifier.report(Finding::new(format!("events {first} to {}", oldest - 1), place, "are gone"));
+        }
         unfinished |= seen.unfinished.is_some();
         report_files(&mut verifier, &seen);
         Ok((verifier.finish_at(events), unfinished))
@@ -112,7 +124,11 @@ fn take_event(verifier: &mut Verifier, record: &Inspected<'_>) {
 fn report_files(verifier: &mut Verifier, seen: &Inspection) {
     for path in &seen.damaged_headers {
         let place = path.display().to_string();
-        verifier.report(Finding::new("a segment's header", place, "is not as it was written (bytes 0 to 31)"));
+        verifier.report(Finding::new(
+            "a segment's header",
+            place,
+            "is not as it was written (bytes 0 to 31)",
+        ));
     }
     for lost in &seen.lost {
         let subject = if lost.from + 1 == lost.to {

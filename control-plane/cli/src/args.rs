@@ -5,10 +5,13 @@ mod access;
 mod resources;
 mod observe;
 mod here;
+mod audit;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+pub use audit::{AuditArgs, AuditCommand, AuditFilterArgs, HistoryArgs, RollbackArgs};
 
 use crate::demo::DemoArgs;
 
@@ -89,6 +92,12 @@ pub enum Command {
     /// Cuts agents off.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Shows who did what, from where, and what was denied; verifies and exports the audit trail.
+    Audit(AuditArgs),
+    /// Shows every version of a resource: who changed what, field by field.
+    History(HistoryArgs),
+    /// Makes a resource as it was at an earlier generation.
+    Rollback(RollbackArgs),
     /// Logs in to a control plane and keeps it as a context.
     Login(LoginArgs),
     /// Ends the login of a context. Its address and CA stay.

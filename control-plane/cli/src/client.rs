@@ -7,6 +7,7 @@ mod identity;
 mod resources;
 mod changes;
 mod observe;
+mod audit;
 
 use std::path::Path;
 use std::time::Duration;

@@ -21,6 +21,9 @@ mod source;
 mod schema;
 mod token;
 mod agent;
+mod audit;
+mod history;
+mod rollback;
 mod login;
 mod logout;
 mod whoami;
@@ -54,6 +57,9 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Diff(args) => diff::run(&args, client, out).await,
         Command::Delete(args) => delete::run(&args, client, out).await,
         Command::Wait(args) => wait::run(&client()?, &args, out).await,
+        Command::Audit(args) => audit::run(&args, client, out).await,
+        Command::History(args) => history::run(&client()?, &args, out).await,
+        Command::Rollback(args) => rollback::run(&client()?, &args, out).await,
         Command::Explain(args) => explain::run(&args, out),
         Command::Status(args) => status::run(&client()?, &args, out).await,
         Command::Top(args) => top::run(client()?, &args).await,

@@ -11,7 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use towpath_catalog::{Interface, Origin};
+use towpath_access::Denied;
+use towpath_catalog::{Actor, Cause, Interface, Origin};
 use towpath_resource::{Fault, nearest};
 use uuid::Uuid;
 
@@ -45,12 +46,28 @@ pub(super) async fn guard(
         interface: Interface::Rest,
         request: request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0),
     };
-    let asker = service.authenticate(bearer.map(|(_, token)| token), origin).await?;
-    if let Need::Permission(permission) = need {
-        asker.principal.decide(permission, None).map_err(Refusal::from)?;
-    }
+    let stranger = Cause { actor: Actor::Stranger, origin: Some(origin.clone()) };
+    let asker = match service.authenticate(bearer.map(|(_, token)| token), origin).await {
+        Ok(asker) => asker,
+        Err(refusal) => {
+            service.note_refusal(&stranger, &refusal).await;
+            return Err(refusal.into());
+        }
+    };
+    let cause = asker.cause.clone();
+    let decided = match need {
+        Need::Permission(permission) => asker.principal.decide(permission, None),
+        Need::DecidedByContent => Ok(()),
+    };
     request.extensions_mut().insert(asker);
-    Ok(next.run(request).await)
+    let response = match decided {
+        Ok(()) => next.run(request).await,
+        Err(denied) => Refusal::Denied(denied).into_response(),
+    };
+    if let Some(denied) = response.extensions().get::<Denied>() {
+        service.note_refusal(&cause, &Refusal::Denied(denied.clone())).await;
+    }
+    Ok(response)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asker {

@@ -29,6 +29,8 @@ mod streams;
 mod schemas;
 mod letters;
 mod events;
+mod audit;
+mod history;
 mod health;
 #[cfg(test)]
 mod tests;
@@ -93,6 +95,8 @@ fn endpoints() -> Vec<Endpoint> {
         schemas::endpoints(),
         letters::endpoints(),
         events::endpoints(),
+        audit::endpoints(),
+        history::endpoints(),
     ];
     topics.into_iter().flatten().collect()
 }

@@ -103,7 +103,11 @@ impl IntoResponse for Refused {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        Refused::from(self).into_response()
+        let denied = if let Self::Denied(denied) = &self { Some(denied.clone()) } else { None };
+        let mut response = Refused::from(self).into_response();
+        // Whoever let the request in records what came of it.
+        denied.map(|denied| response.extensions_mut().insert(denied));
+        response
     }
 }
 

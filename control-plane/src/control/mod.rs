@@ -14,3 +14,5 @@ pub mod enrol;
 pub mod ledger;
 pub(crate) mod desired;
 pub mod observed;
+pub mod audit_key;
+pub(crate) mod audit;

@@ -24,7 +24,7 @@ impl Service {
 }
 
 /// An event without the hashes of secrets, which are nobody's business.
-fn shown(event: &Event) -> Value {
+pub(super) fn shown(event: &Event) -> Value {
     let mut shown = serde_json::to_value(event).expect("an event is always JSON");
     shown.as_object_mut().map(|members| members.shift_remove("hash"));
     shown

@@ -26,6 +26,8 @@ mod tokens;
 mod last_used;
 mod keys;
 mod events;
+mod audit;
+mod history;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use towpath_resource::api::FleetStatus;
 use towpath_resource::{AnyManifest, Object, Permission};
 
 pub use asker::Asker;
+pub use audit::MOST_AUDITED;
 pub use events::MOST_EVENTS;
 pub use letters::MOST_LETTERS;
 pub use list::{DEFAULT_PAGE, Filter, ListOrder, ListPage, MOST_ON_PAGE, Sort, SortError};

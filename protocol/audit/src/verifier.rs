@@ -166,7 +166,8 @@ impl Verifier {
         if let Some((&seq, vouched)) = self.by_seq.last_key_value()
             && seq >= self.next
         {
-            let fault = format!("cannot be found, but checkpoint {} vouches for what was there", vouched.number);
+            let fault =
+                format!("cannot be found, but checkpoint {} vouches for what was there", vouched.number);
             self.report(Finding::new(events(self.next, seq + 1), String::new(), fault));
             self.next = seq + 1;
         }

@@ -13,13 +13,17 @@ pub mod stream;
 pub mod schema;
 pub mod letter;
 pub mod log;
+pub mod audit;
+pub mod history;
 
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
+pub use audit::{AuditFilter, AuditOutcome, AuditPage, ExportStatus};
 pub use check::{Finding, SourceCheck, Verdict};
 pub use compare::{CompareLine, CompareOrder, DifferenceKind, RowDifference, StreamSums, StreamVerdict};
 pub use fleet::{
     AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SiteStatus, SourceStatus,
 };
+pub use history::{Happened, ResourceVersion, RollbackOrder};
 pub use key::{CreatedKey, KeyOrder, KeyState, KeyStatus, RotateOrder};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use log::{AgentLog, LogLevel, LogLine, LogPage, MOST_LOG_LINES};

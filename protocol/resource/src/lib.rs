@@ -30,6 +30,7 @@ pub mod manifest;
 mod read;
 pub mod document;
 pub mod resource;
+pub mod change;
 pub mod schema;
 pub mod desired;
 pub mod observed;
@@ -38,6 +39,7 @@ pub mod api;
 pub use adapter::AdapterName;
 pub use agent::AgentSpec;
 pub use audit_export::{AuditExportSpec, ExportTarget};
+pub use change::{FieldChange, field_changes};
 pub use document::{Document, SyntaxError, parse_documents};
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use id::{

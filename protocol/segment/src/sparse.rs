@@ -98,9 +98,7 @@ pub(crate) fn write<S: Storage>(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = storage
-        .create(&path)
-        .and_then(|file| file.write_at(&mut [IoSlice::new(&bytes)], 0));
+    let written = storage.create(&path).and_then(|file| file.write_at(&mut [IoSlice::new(&bytes)], 0));
     if written.is_err() {
         // Half a sidecar is of no use and is made again when it is missed.
         let _ = storage.remove(&path);

@@ -323,7 +323,8 @@ fn an_inspection_finds_every_flipped_byte_and_names_the_file() {
             let resized = if longer { [&good[..], b"x"].concat() } else { good[..good.len() - 1].to_vec() };
             fs::write(&path, resized).unwrap();
             let found = look();
-            let named = !found.lost.is_empty() || !found.damaged_sidecars.is_empty() || found.unfinished.is_some();
+            let named =
+                !found.lost.is_empty() || !found.damaged_sidecars.is_empty() || found.unfinished.is_some();
             assert!(named, "{} with another end: {found:?}", path.display());
         }
         fs::write(&path, good).unwrap();

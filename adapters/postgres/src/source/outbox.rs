@@ -13,7 +13,6 @@ use arrow_array::{ArrayRef, RecordBatch, StructArray, TimestampMicrosecondArray,
 use arrow_schema::DataType;
 use towpath_adapter_api::{Emission, Output, Rows, Stopped};
 use towpath_record::dead_letter::DeadLetter;
-use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::{Mark, Op, StreamName};
 
 use super::cell::{Cell, Cells};

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use towpath_adapter_api::AdapterError;
+use towpath_record::limits::MAX_ROW_BYTES;
 use towpath_record::schema::{BEFORE_COLUMN, UNCHANGED_COLUMN};
 use towpath_record::{Column, ColumnType, StreamName, StreamSchema};
 
 use super::config::SourceConfig;
 use super::kind::Kind;
 use super::message::{Relation, Tuple, Value};
-use super::outbox::{MAX_ROW_BYTES, Row};
+use super::outbox::Row;
 use crate::error::PostgresError;
 use crate::table::quoted;
 

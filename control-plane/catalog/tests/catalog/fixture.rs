@@ -1,10 +1,11 @@
 //! A small installation to command.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use towpath_audit::AuditKey;
 use towpath_catalog::{Actor, Applied, ApplyError, Catalog, CatalogConfig, Cause, SecretHash};
 use towpath_record::{AgentId, ResourceName};
 use towpath_resource::{AnyManifest, parse_documents};
@@ -31,8 +32,15 @@ pub(crate) fn config() -> (CatalogConfig, SetClock) {
     let config = CatalogConfig {
         regions: ["main", "eu"].map(|name| towpath_record::RegionName::new(name).unwrap()).into(),
         clock: Arc::new(move || told.now()),
+        key: Some(key()),
     };
     (config, clock)
+}
+
+/// The key with which the catalogs of these tests sign.
+pub(crate) fn key() -> Arc<AuditKey> {
+    static KEY: OnceLock<Arc<AuditKey>> = OnceLock::new();
+    KEY.get_or_init(|| Arc::new(AuditKey::generate().unwrap())).clone()
 }
 
 pub(crate) fn open(dir: &TempDir) -> Catalog {

@@ -7,3 +7,5 @@ mod commands;
 mod trust;
 mod durability;
 mod tampering;
+mod trail;
+mod questions;

@@ -12,7 +12,11 @@ use crate::error::CliError;
 pub(super) async fn run(client: &Client, args: &WaitArgs, out: &mut dyn Write) -> Result<(), CliError> {
     let (kind, name) = (args.target.kind, &args.target.name);
     if let Some(fit) = fit_for(&args.state).filter(|fit| *fit != kind) {
-        return Err(CliError::Usage(format!("`{}` is for {} only; {name} is a {kind}", args.state, fit.plural())));
+        return Err(CliError::Usage(format!(
+            "`{}` is for {} only; {name} is a {kind}",
+            args.state,
+            fit.plural()
+        )));
     }
     let mut changes = client.changes(kind).await;
     let mut last = String::new();

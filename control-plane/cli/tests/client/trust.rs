@@ -40,7 +40,8 @@ async fn a_server_that_is_not_there_is_told_with_its_address_and_the_remedy() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_api_answer_is_not_taken_for_one() {
-    let server = Server::start(SERVER_NAME, &[("GET /v1/tokens", 200, "<html>"), ("GET /v1/streams", 404, "")]).await;
+    let server =
+        Server::start(SERVER_NAME, &[("GET /v1/tokens", 200, "<html>"), ("GET /v1/streams", 404, "")]).await;
     let client = Client::new(&server.context()).unwrap();
     assert!(matches!(client.tokens().await.unwrap_err(), ClientError::NotUnderstood { .. }));
     assert!(client.streams().await.unwrap_err().to_string().contains("same version"));
