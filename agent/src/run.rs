@@ -88,15 +88,14 @@ pub async fn run(registry: Registry, options: Options, stop: CancellationToken) 
         });
     }
     let spool = Arc::new(spool);
-    let (link_of_lanes, spool_of_lanes, precedence) = (link.clone(), spool.clone(), Precedence::default());
     let tools = LaneTools {
-        link: link_of_lanes,
+        link: link.clone(),
         registry,
-        spool: spool_of_lanes,
+        spool: spool.clone(),
         schemas,
         ledger,
         board,
-        precedence,
+        precedence: Precedence::default(),
     };
     let mut agent = Agent {
         reconciler: Reconciler::new(tools.clone()),
