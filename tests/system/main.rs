@@ -15,7 +15,6 @@ mod cli;
 mod observability;
 mod postgres;
 mod postgres_source;
-mod precedence;
 mod database_benches;
 mod sqlite_source;
 mod compare;
