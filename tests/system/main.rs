@@ -15,6 +15,7 @@ mod cli;
 mod observability;
 mod postgres;
 mod postgres_source;
+mod precedence;
 mod database_benches;
 mod sqlite_source;
 mod compare;
