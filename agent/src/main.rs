@@ -149,6 +149,8 @@ fn registry() -> Registry {
         towpath_adapter_file::adapter(),
         #[cfg(feature = "mysql")]
         towpath_adapter_mysql::adapter(),
+        #[cfg(feature = "mysql")]
+        towpath_adapter_mysql::query_adapter(),
         #[cfg(feature = "postgres")]
         towpath_adapter_postgres::adapter(),
         #[cfg(feature = "postgres")]

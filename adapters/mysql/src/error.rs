@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
+use mysql_common::proto::codec::error::PacketCodecError;
 use towpath_adapter_api::{AdapterError, ErrorKind, RouteKey, Stopped};
 
 /// A failure at a server.
@@ -16,6 +17,11 @@ pub(crate) enum MysqlError {
     /// The server took no notice.
     #[error("the server does not answer within {seconds} s")]
     Silent { seconds: u64 },
+    /// A query gives nothing.
+    #[error(
+        "the query gives no row within {seconds} s; make it quicker, by an index on mark and key, or raise `timeout`"
+    )]
+    Slow { seconds: u64 },
     /// The authorities' file cannot be used.
     #[error("the authorities in {} cannot be used: {reason}; correct `tls.ca`", path.display())]
     Authority { path: PathBuf, reason: String },
@@ -102,8 +108,10 @@ impl MysqlError {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Server { source: Error::Server(error), .. } => kind_of(error),
+            Self::Server { source, .. } if is_too_large(source) => ErrorKind::Config,
             Self::Server { .. }
             | Self::Silent { .. }
+            | Self::Slow { .. }
             | Self::Extended { .. }
             | Self::Fenced { .. }
             | Self::NotOpen => ErrorKind::Unavailable,
@@ -158,6 +166,9 @@ fn in_words(error: &Error) -> String {
             let remedy = remedy(error.code).map(|remedy| format!("; {remedy}")).unwrap_or_default();
             format!("{} (error {}){remedy}", without_values(error), error.code)
         }
+        error if is_too_large(error) => {
+            "the answer is longer than max_allowed_packet; raise it at the server".to_owned()
+        }
         Error::Io(IoError::Io(error)) => error.to_string(),
         Error::Io(IoError::Tls(error)) => error.to_string(),
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
@@ -186,12 +197,21 @@ fn remedy(code: u16) -> Option<&'static str> {
     })
 }
 
+/// Whether the server sent more at once than the connection takes.
+pub(crate) fn is_too_large(error: &Error) -> bool {
+    let Error::Io(IoError::Io(error)) = error else { return false };
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<PacketCodecError>());
+    matches!(cause, Some(PacketCodecError::PacketTooLarge))
+}
+
 /// What the server's error means to the agent.
 fn kind_of(error: &ServerError) -> ErrorKind {
     match error.code {
         1044 | 1045 | 1142 | 1143 | 1227 | 1698 | 1820 | 1862 | 3118 => ErrorKind::Permission,
         1021 | 1114 => ErrorKind::NoSpace,
         1034 | 1035 | 1194 | 1195 | 1712 => ErrorKind::Corrupt,
+        // An event that the server itself has no room for.
+        1236 if error.message.contains("max_allowed_packet") => ErrorKind::Config,
         // The reader of the binlog asked for what is no longer there.
         1236 => ErrorKind::PositionLost,
         1665 | 3098 | 3750 => ErrorKind::Config,
@@ -257,5 +277,9 @@ mod tests {
         assert_eq!(kind(1146, "42S02"), ErrorKind::Config);
         assert_eq!(kind(1213, "40001"), ErrorKind::Unavailable);
         assert_eq!(kind(1290, "HY000"), ErrorKind::Unavailable);
+        assert_eq!(kind(1236, "HY000"), ErrorKind::PositionLost);
+        let message = "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on master";
+        let (message, state) = (message.to_owned(), "HY000".to_owned());
+        assert_eq!(kind_of(&ServerError { code: 1236, message, state }), ErrorKind::Config);
     }
 }

@@ -36,6 +36,11 @@ pub fn adapter() -> Adapter {
     }
 }
 
+/// Queries at a MySQL or MariaDB server as a source.
+pub fn query_adapter() -> Adapter {
+    source::query_adapter()
+}
+
 fn config_schema() -> serde_json::Value {
     schemars::schema_for!(Config).to_value()
 }

@@ -44,7 +44,7 @@ pub trait QueryDatabase: Send + Sync + Sized + 'static {
 }
 
 /// How a database spells what a statement is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Dialect {
     /// What a name is put between; the second one is doubled inside.
     pub quotes: (char, char),
@@ -53,13 +53,13 @@ pub struct Dialect {
 }
 
 /// How values get into a statement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Values {
     /// As `?`, in order. Each mention counts.
     QuestionMarks,
-    /// As a literal in single quotes, which are doubled inside. Only for a database in which nothing else in a literal
-    /// has a meaning.
-    Literals,
+    /// As a literal, which this spells so that the database compares it exactly, and that nothing in it has a meaning
+    /// beyond it.
+    Literals(fn(&Value) -> String),
 }
 
 /// A statement to run.

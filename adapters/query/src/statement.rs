@@ -79,13 +79,7 @@ impl Writer {
                 self.parameters.push(value.clone());
                 "?".to_owned()
             }
-            Values::Literals => {
-                let text = value.to_text().unwrap_or_default();
-                match value {
-                    Value::Bytes(_) => format!("'\\x{text}'"),
-                    _ => format!("'{}'", text.replace('\'', "''")),
-                }
-            }
+            Values::Literals(literal) => literal(value),
         }
     }
 
@@ -124,6 +118,10 @@ mod tests {
         .unwrap()
     }
 
+    fn quoted(value: &Value) -> String {
+        format!("'{}'", value.to_text().unwrap().replace('\'', "''"))
+    }
+
     fn dialect(values: Values) -> Dialect {
         Dialect { quotes: ('"', '"'), values }
     }
@@ -131,7 +129,7 @@ mod tests {
     #[test]
     fn reading_goes_on_behind_a_row_by_its_mark_and_then_its_key() {
         let behind = Begin::Behind(Value::Int(7), vec![Value::Text("it's".to_owned()), Value::Int(2)]);
-        let made = rows(dialect(Values::Literals), &query(), &behind, PAGE);
+        let made = rows(dialect(Values::Literals(quoted)), &query(), &behind, PAGE);
         assert_eq!(
             made.sql,
             "SELECT * FROM (SELECT * FROM t\n) towpath_rows WHERE \"seen\" >= '7' AND (\"seen\" > '7' OR (\"seen\" = '7' \

@@ -7,6 +7,7 @@ use mysql_async::binlog::events::{AnonymousGtidEvent, Event, GtidEvent};
 
 use super::bytes::{Reader, high_first};
 use super::gtid::Gtid;
+use super::large::MAX_EVENT_BYTES;
 use super::map::TableMap;
 use crate::client::Flavor;
 use crate::error::MysqlError;
@@ -38,6 +39,13 @@ pub(crate) enum Happened {
     /// The table of the rows that follow.
     Map(TableMap),
     Rows(RowsEvent),
+    /// A row of a table that is longer than is taken.
+    LongRow {
+        table: u64,
+        bytes: u64,
+    },
+    /// Something that is longer than is taken; the connection ended with it.
+    Cut,
     /// The transaction is complete.
     Commit,
     /// The transaction follows, compressed, and ends with this event.
@@ -71,6 +79,14 @@ pub(crate) struct RowsEvent {
     /// Which columns the rows after an update have.
     pub(crate) present_after: Vec<u8>,
     pub(crate) rows: Vec<u8>,
+}
+
+/// What was compressed.
+#[derive(PartialEq, Eq, Debug)]
+enum Inflated {
+    Whole(Vec<u8>),
+    /// More bytes than are taken; so many.
+    TooLong(u64),
 }
 
 /// Reads an event.
@@ -136,7 +152,13 @@ fn query(mut body: Reader<'_>, compressed: bool) -> Option<Happened> {
     body.take(status)?;
     let schema = String::from_utf8_lossy(body.take(schema)?).into_owned();
     body.take(1)?;
-    let sql = if compressed { inflated(body)? } else { body.0.to_vec() };
+    let sql = match compressed.then(|| inflated(body)) {
+        None => body.0.to_vec(),
+        Some(Some(Inflated::Whole(sql))) => sql,
+        // Only its beginning is understood, and no statement about a table is so long.
+        Some(Some(Inflated::TooLong(_))) => Vec::new(),
+        Some(None) => return None,
+    };
     Some(Happened::Query { schema, sql: String::from_utf8_lossy(&sql).into_owned() })
 }
 
@@ -155,21 +177,30 @@ fn rows(kind: u8, mut body: Reader<'_>) -> Option<Happened> {
     let bits = body.length()?.div_ceil(8);
     let present = body.take(bits)?.to_vec();
     let present_after = if change == Change::Update { body.take(bits)?.to_vec() } else { Vec::new() };
-    let rows = if kind >= 166 { inflated(body)? } else { body.0.to_vec() };
+    let rows = match kind {
+        166.. => match inflated(body)? {
+            Inflated::Whole(rows) => rows,
+            Inflated::TooLong(bytes) => return Some(Happened::LongRow { table, bytes }),
+        },
+        _ => body.0.to_vec(),
+    };
     Some(Happened::Rows(RowsEvent { change, table, present, present_after, rows }))
 }
 
 /// MariaDB's compression: a byte that tells the method and how many bytes of length follow, the length, the highest
 /// byte first, and a zlib stream.
-fn inflated(mut body: Reader<'_>) -> Option<Vec<u8>> {
+fn inflated(mut body: Reader<'_>) -> Option<Inflated> {
     let head = body.byte()?;
     if head & 0xf0 != 0x80 {
         return None;
     }
     let length = high_first(body.take(usize::from(head & 7))?);
+    if length > MAX_EVENT_BYTES as u64 {
+        return Some(Inflated::TooLong(length));
+    }
     let mut plain = Vec::new();
     ZlibDecoder::new(body.0).take(length.checked_add(1)?).read_to_end(&mut plain).ok()?;
-    (plain.len() as u64 == length).then_some(plain)
+    (plain.len() as u64 == length).then_some(Inflated::Whole(plain))
 }
 
 #[cfg(test)]
@@ -192,10 +223,12 @@ mod tests {
         let mut packed = flate2::write::ZlibEncoder::new(vec![0x81, 5], flate2::Compression::fast());
         packed.write_all(b"hello").unwrap();
         let packed = packed.finish().unwrap();
-        assert_eq!(inflated(Reader(&packed)).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(inflated(Reader(&packed)), Some(Inflated::Whole(b"hello".to_vec())));
         assert_eq!(inflated(Reader(&packed[..6])), None);
         let lies = [&[0x81, 4], &packed[2..]].concat();
         assert_eq!(inflated(Reader(&lies)), None);
+        let huge = [&[0x84, 0xff, 0xff, 0xff, 0xff], &packed[2..]].concat();
+        assert_eq!(inflated(Reader(&huge)), Some(Inflated::TooLong(u32::MAX.into())));
     }
 
     #[test]

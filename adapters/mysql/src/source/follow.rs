@@ -14,6 +14,7 @@ use super::copy::{Copier, Standing};
 use super::ddl::{self, Statement};
 use super::event::{Change, Happened, RowsEvent};
 use super::gtid::{Gtid, Gtids};
+use super::large;
 use super::map::{Field, TableMap};
 use super::outbox::{Outbox, Row};
 use super::position::Place;
@@ -132,6 +133,8 @@ impl<'a> Follower<'a> {
             }
             Happened::Map(map) => self.learn(map).await?,
             Happened::Rows(rows) => self.rows(rows).await?,
+            Happened::LongRow { table, bytes } => self.refuse(table, bytes).await?,
+            Happened::Cut => large::pass(self).await?,
             Happened::Commit => self.end()?,
             Happened::Partial => {
                 return Err(lost(
@@ -155,7 +158,10 @@ impl<'a> Follower<'a> {
 
     /// Files of one name are told apart by when they were begun.
     fn begin_file(&mut self, born: u32) -> Result<(), MysqlError> {
-        self.maps.clear();
+        // In the middle of a transaction the connection is another, and the tables are those of the one before.
+        if self.group.is_none() {
+            self.maps.clear();
+        }
         let position = &mut self.outbox.position;
         let same = position.place.file == self.stream.place.file && !self.moved;
         if same && position.file_born != 0 && position.file_born != born {
@@ -302,16 +308,8 @@ impl<'a> Follower<'a> {
             self.counted();
             return Ok(());
         };
-        if self.group.as_ref().is_some_and(|group| group.prepared) {
-            return Err(lost(&format!(
-                "table {} is written to by an XA transaction, which cannot be followed; exclude it",
-                table.name
-            )));
-        }
         let mut changes = decoded(&table, &mapped.map.fields, &event)?;
-        if let Some(group) = &mut self.group {
-            group.followed = true;
-        }
+        self.allow_rows(&table)?;
         for (before, after) in &mut changes {
             if let Some(Ok(row)) = before {
                 self.catalog.translate(row).await?;
@@ -326,6 +324,35 @@ impl<'a> Follower<'a> {
             }
             self.counted();
         }
+        Ok(())
+    }
+
+    /// Makes a dead letter of a row that was not taken.
+    pub(crate) async fn refuse(&mut self, table: u64, bytes: u64) -> Result<(), MysqlError> {
+        let mapped =
+            self.maps.get(&table).ok_or(MysqlError::Damaged("a row is of a table that was not described"))?;
+        let table = mapped.table.clone();
+        if let Some(table) = &table {
+            self.allow_rows(table)?;
+        }
+        if let (true, Some(table)) = (self.count()?, table) {
+            // What was done to it is in the event alone, and of no row that is refused anybody learns it.
+            self.emit(&table, vec![(Op::Update, Err(Misfit::too_large(bytes)))]).await?;
+        }
+        self.counted();
+        Ok(())
+    }
+
+    /// Notes that a followed table changes in the transaction under way.
+    fn allow_rows(&mut self, table: &Table) -> Result<(), MysqlError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        if group.prepared {
+            return Err(lost(&format!(
+                "table {} is written to by an XA transaction, which cannot be followed; exclude it",
+                table.name
+            )));
+        }
+        group.followed = true;
         Ok(())
     }
 

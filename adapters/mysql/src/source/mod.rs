@@ -25,11 +25,13 @@ mod event;
 mod stream;
 mod outbox;
 mod follow;
+mod large;
 mod define;
 mod range;
 mod copy;
 mod reader;
 mod check;
+mod query;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,6 +39,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use towpath_adapter_api::{AdapterError, ErrorKind, Output, Releases, Source, SourceContext, SourceFactory};
 use towpath_record::{ResourceName, StreamName};
+
+pub(crate) use query::adapter as query_adapter;
 
 pub use config::{Begin, CopyReads, OnLost, SnapshotMode, SourceConfig, TimeMode, ZeroDates};
 

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest};
+use mysql_async::{BinlogStream, BinlogStreamRequest, Conn};
 use towpath_adapter_api::ErrorKind;
 use towpath_record::ResourceName;
 
 use super::catalog::Catalog;
 use super::config::SourceConfig;
 use super::event::{self, Happened};
+use super::large::MAX_EVENT_BYTES;
 use super::position::{Place, SourcePosition};
 use crate::client::{self, Flavor};
-use crate::error::MysqlError;
+use crate::error::{MysqlError, is_too_large};
 
 /// How many heartbeats may be missing before the server is given up.
 const PATIENCE: u32 = 3;
@@ -21,12 +22,17 @@ const PATIENCE: u32 = 3;
 const LEAST_PATIENCE: Duration = Duration::from_secs(15);
 /// The protocol asks for places of at most this offset.
 const MAX_OFFSET: u64 = u32::MAX as u64;
+/// The longest transaction of MySQL that is taken compressed.
+const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// Where the first event of a file is.
 const FIRST_OFFSET: u64 = 4;
 
 /// Events, one after another, and where the binlog is behind each.
 pub(crate) struct Stream {
     events: BinlogStream,
+    server_id: u32,
+    /// The longest event that is taken.
+    most_bytes: usize,
     flavor: Flavor,
     patience: Duration,
     /// The end of the last event.
@@ -59,20 +65,12 @@ impl Stream {
         position: &SourcePosition,
     ) -> Result<Self, MysqlError> {
         let moved = !position.server.is_empty() && position.server != catalog.server;
-        let mut connection = client::connect(&config.server()).await?;
-        let period = config.heartbeat.0.as_nanos();
-        let settings = format!(
-            "SET @mariadb_slave_capability = 4, @master_heartbeat_period = {period}, \
-             @source_heartbeat_period = {period}, net_write_timeout = 3600"
-        );
-        connection
-            .query_drop(settings)
-            .await
-            .map_err(MysqlError::server("set up the reading of the binlog"))?;
-        let request = BinlogStreamRequest::new(config.server_id_of(name));
+        let server_id = config.server_id_of(name);
+        let most_bytes = most_bytes(catalog).await?;
+        let mut connection = connect(config, most_bytes).await?;
         let files = catalog.files().await?;
-        let (place, request) = match moved {
-            false => (found(&files, &position.place)?, request),
+        let place = match moved {
+            false => found(&files, &position.place)?,
             true if catalog.flavor == Flavor::MariaDb && !position.gtids.is_empty() => {
                 let gtids = super::catalog::literal(&position.gtids);
                 let state = format!("SET @slave_connect_state = {gtids}, @slave_gtid_strict_mode = 1");
@@ -80,7 +78,7 @@ impl Stream {
                     .query_drop(state)
                     .await
                     .map_err(MysqlError::server("ask for a place by its GTIDs"))?;
-                (Place::new("", FIRST_OFFSET), request)
+                Place::new("", FIRST_OFFSET)
             }
             true => {
                 let message = format!(
@@ -91,12 +89,28 @@ impl Stream {
                 return Err(MysqlError::unready(ErrorKind::PositionLost, message));
             }
         };
-        let request = request.with_filename(place.file.as_bytes()).with_pos(place.offset);
-        let events = connection.get_binlog_stream(request).await;
-        let events = events.map_err(MysqlError::server("read the binlog"))?;
+        let events = read_from(connection, server_id, &place).await?;
         let patience = (config.heartbeat.0 * PATIENCE).max(LEAST_PATIENCE);
         let files = files.into_iter().map(|(file, _)| file).collect();
-        Ok(Self { events, flavor: catalog.flavor, patience, place, payload_end: None, files })
+        let flavor = catalog.flavor;
+        Ok(Self { events, server_id, most_bytes, flavor, patience, place, payload_end: None, files })
+    }
+
+    /// Connects again behind an event that was not taken, of whose end these are the lower 32 bits.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or has no such place that can be asked for.
+    pub(crate) async fn go_on_behind(&mut self, config: &SourceConfig, end: u64) -> Result<(), MysqlError> {
+        self.advance(end);
+        if self.place.offset > MAX_OFFSET {
+            return Err(super::follow::lost(
+                "the binlog file is of more than 4 GiB and has a row there that is too large to be taken",
+            ));
+        }
+        let connection = connect(config, self.most_bytes).await?;
+        self.files = vec![self.place.file.clone()];
+        self.events = read_from(connection, self.server_id, &self.place).await?;
+        Ok(())
     }
 
     /// The next event.
@@ -123,7 +137,12 @@ impl Stream {
         let event = event.ok_or_else(|| {
             MysqlError::unready(ErrorKind::Unavailable, "the server ended the connection; it may be stopping")
         })?;
-        let event = event.map_err(MysqlError::server("read the binlog"))?;
+        let event = match event {
+            Err(error) if is_too_large(&error) => {
+                return Ok(Logged { happened: Happened::Cut, at_us: 0, start: self.place.offset });
+            }
+            event => event.map_err(MysqlError::server("read the binlog"))?,
+        };
         let header = event.header();
         let happened = event::read(&event, self.flavor)?;
         let end = u64::from(header.log_pos());
@@ -171,6 +190,40 @@ impl Stream {
             }
         }
     }
+}
+
+/// The longest event that is taken. MySQL may have a whole transaction in one.
+async fn most_bytes(catalog: &mut Catalog) -> Result<usize, MysqlError> {
+    let asked =
+        catalog.connection.query_first("SHOW GLOBAL VARIABLES LIKE 'binlog_row_event_max_size'").await;
+    let asked: Option<(String, usize)> =
+        asked.map_err(MysqlError::server("ask how long events of several rows are"))?;
+    let several = asked.map_or(0, |(_, bytes)| bytes);
+    Ok(several.saturating_add(match catalog.flavor {
+        Flavor::MariaDb => MAX_EVENT_BYTES,
+        Flavor::MySql => MAX_EVENT_BYTES.max(MAX_PAYLOAD_BYTES),
+    }))
+}
+
+async fn connect(config: &SourceConfig, most_bytes: usize) -> Result<Conn, MysqlError> {
+    let server = config.server();
+    let options = server.options()?.max_allowed_packet(Some(most_bytes));
+    let mut connection = client::connect_with(&server, options).await?;
+    let period = config.heartbeat.0.as_nanos();
+    let settings = format!(
+        "SET @mariadb_slave_capability = 4, @master_heartbeat_period = {period}, \
+         @source_heartbeat_period = {period}, net_write_timeout = 3600"
+    );
+    let set = connection.query_drop(settings).await;
+    set.map_err(MysqlError::server("set up the reading of the binlog"))?;
+    Ok(connection)
+}
+
+async fn read_from(connection: Conn, server_id: u32, place: &Place) -> Result<BinlogStream, MysqlError> {
+    let request = BinlogStreamRequest::new(server_id);
+    let request = request.with_filename(place.file.as_bytes()).with_pos(place.offset);
+    let events = connection.get_binlog_stream(request).await;
+    events.map_err(MysqlError::server("read the binlog"))
 }
 
 /// The place to ask for, if the server still has it.

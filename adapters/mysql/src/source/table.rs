@@ -173,7 +173,7 @@ impl Table {
 }
 
 /// The cell of a value that the server sent for a column of a kind.
-fn selected(kind: &Kind, value: &Value, reading: Reading) -> Result<Cell, String> {
+pub(crate) fn selected(kind: &Kind, value: &Value, reading: Reading) -> Result<Cell, String> {
     let unexpected = || format!("the server sent a value that is not of the column's type {kind:?}");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| unexpected());
     Ok(match (kind, value) {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use towpath_adapter_api::{
-    AdapterError, Emission, MemoryCache, Precedence, Resume, Rows, SourceContext, SourceDriver,
+    Adapter, AdapterError, Emission, MemoryCache, Precedence, Resume, Rows, SourceContext, SourceDriver,
 };
 use towpath_adapter_conformance::cell;
 use towpath_adapter_conformance::servers::MariaDbServer;
@@ -80,7 +80,17 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn start(config: &Value, position: &Position) -> Result<Self> {
-        let source = (towpath_adapter_mysql::adapter().source.unwrap().build)(config)?;
+        Self::start_of(towpath_adapter_mysql::adapter(), config, position, Arc::default())
+    }
+
+    /// A run of another adapter, whose cache outlives it.
+    pub(crate) fn start_of(
+        adapter: Adapter,
+        config: &Value,
+        position: &Position,
+        cache: Arc<MemoryCache>,
+    ) -> Result<Self> {
+        let source = (adapter.source.unwrap().build)(config)?;
         let (output, releases, driver) = SourceDriver::channels(1);
         let stop = CancellationToken::new();
         let context = SourceContext {
@@ -88,11 +98,21 @@ impl Run {
             resume: Resume { position: position.clone(), rebuild: None },
             output,
             releases,
-            cache: Arc::new(MemoryCache::default()),
+            cache,
             turn: Precedence::default().turn(ResourceName::new("erp")?),
             stop: stop.clone(),
         };
         Ok(Self { driver, stop, task: tokio::spawn(source.run(context)) })
+    }
+
+    /// Everything that is emitted until the source is silent.
+    pub(crate) async fn all(mut self, quiet: Duration) -> Result<Vec<Emission>> {
+        let mut seen = Vec::new();
+        while let Some(emission) = self.next(quiet).await? {
+            seen.push(emission);
+        }
+        self.stop().await?;
+        Ok(seen)
     }
 
     /// The next emission, or `None` when the source has been silent for a while.
@@ -116,13 +136,7 @@ impl Run {
 
 /// Everything that a source emits until it is silent.
 pub(crate) async fn read(config: &Value, position: &Position) -> Result<Vec<Emission>> {
-    let mut run = Run::start(config, position)?;
-    let mut seen = Vec::new();
-    while let Some(emission) = run.next(QUIET).await? {
-        seen.push(emission);
-    }
-    run.stop().await?;
-    Ok(seen)
+    Run::start(config, position)?.all(QUIET).await
 }
 
 /// Where a source may go on after what it emitted.

@@ -5,7 +5,9 @@
 
 mod harness;
 mod laws;
+mod query;
 mod types;
 mod changes;
+mod large;
 mod random;
 mod ready;

@@ -86,11 +86,20 @@ impl QueryDatabase for PostgresQueries {
     fn dialect(&self) -> Dialect {
         // With `standard_conforming_strings`, which the session sets, a quote is all that ends a literal. A literal
         // has the type of what it is compared with, which a parameter would have to be told.
-        Dialect { quotes: ('"', '"'), values: Values::Literals }
+        Dialect { quotes: ('"', '"'), values: Values::Literals(literal) }
     }
 
     async fn read(&self, statement: Statement, output: PageOutput) -> Result<End, AdapterError> {
         self.run(statement, output).await.map_err(|error| error.at(&self.address()))
+    }
+}
+
+/// A value in single quotes, which are doubled inside.
+fn literal(value: &Value) -> String {
+    let text = value.to_text().unwrap_or_default();
+    match value {
+        Value::Bytes(_) => format!("'\\x{text}'"),
+        _ => format!("'{}'", text.replace('\'', "''")),
     }
 }
 
