@@ -3,10 +3,11 @@
 //! The server starts a new event before a row that would make the one under way longer than `binlog_row_event_max_size`.
 //! So an event beyond that size holds one row, and one that is also longer than a record before and after a change is a
 //! row that becomes a dead letter whatever is in it. It is not taken: the server is asked what and how long it is, and
-//! reading goes on behind it. That keeps memory bounded, whatever is written there.
+//! reading goes on behind it. A server tells that of events up to its `max_allowed_packet`, and of a longer one it is
+//! said that this must be raised. That keeps memory bounded, whatever is written there.
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
 use towpath_record::limits::MAX_ROW_BYTES;
 
 use super::follow::{Follower, lost};
@@ -16,6 +17,9 @@ use crate::error::MysqlError;
 
 /// The longest event that is taken: the row before and the row after, and what stands around them.
 pub(crate) const MAX_EVENT_BYTES: usize = 2 * MAX_ROW_BYTES + (1 << 20);
+
+/// What the server says when an event is longer than its `max_allowed_packet`.
+const ER_ERROR_WHEN_EXECUTING_COMMAND: u16 = 1220;
 
 /// An event, as the server describes it.
 #[derive(PartialEq, Eq, Debug)]
@@ -56,10 +60,16 @@ impl Large {
             place.file.replace('\\', "\\\\").replace('\'', "''"),
             place.offset
         );
-        let row: Option<(String, u64, String, u64, u64, String)> = connection
-            .query_first(sql)
-            .await
-            .map_err(MysqlError::server("ask for an event that is too large to be taken"))?;
+        let asked = connection.query_first(sql).await;
+        if matches!(&asked, Err(Error::Server(error)) if error.code == ER_ERROR_WHEN_EXECUTING_COMMAND) {
+            return Err(lost(&format!(
+                "the binlog has at {}:{} an event of more than {MAX_EVENT_BYTES} bytes, and the server cannot tell where it \
+                 ends; SET GLOBAL max_allowed_packet = 1073741824; lets it, and the source applied again goes on there",
+                place.file, place.offset
+            )));
+        }
+        let row: Option<(String, u64, String, u64, u64, String)> =
+            asked.map_err(MysqlError::server("ask for an event that is too large to be taken"))?;
         let (_, start, name, _, end, info) =
             row.ok_or(MysqlError::Damaged("an event is not where the binlog ends"))?;
         Ok(Self::of(start, name, end, &info))

@@ -184,7 +184,7 @@ async fn a_key_of_times_bits_and_bytes_is_one_behind_which_reading_goes_on() -> 
             "read: 1 | 00:00:00.000001 | false | 00ff27 | 1",
             "read: 1 | 00:00:00.000001 | true | 00 | 2",
             "read: 1 | 00:00:00.000001 | true | 0000 | 4095",
-            "read: 1 | 23:59:59 | false |  | 0"
+            "read: 1 | 23:59:59.000000 | false |  | 0"
         ]
     );
     Ok(())
@@ -229,8 +229,8 @@ async fn what_an_expression_gives_is_read_with_its_type() -> Result<()> {
     assert_eq!(
         read_anew(&config(&database, &queries, &json!({}))).await?,
         [
-            "read: 1 | 1 | 1.0000 | 1 | - | n1 | 0.3333 | 1 | 2026-01-01T01:00:00 | 1 | ff",
-            "read: 2 | 2 | 2.0000 | 1 | - | n2 | 0.6667 | 0 | 2026-01-01T01:00:00 | 2 | ff"
+            "read: 1 | 1 | 1.0000 | 1 | - | n1 | 0.3333 | 1 | 2026-01-01 01:00:00.000000 | 1 | ff",
+            "read: 2 | 2 | 2.0000 | 1 | - | n2 | 0.6667 | 0 | 2026-01-01 01:00:00.000000 | 2 | ff"
         ]
     );
     Ok(())
@@ -245,7 +245,7 @@ async fn dates_that_no_calendar_has_are_read_as_the_admin_says_and_can_be_marks_
     let by_id = |policy: &str| config(&database, &queries("id"), &json!({ "zero_dates": policy }));
     assert_eq!(
         read_anew(&by_id("null")).await?[1..],
-        ["read: 2 | - | -", "read: 3 | 2026-01-01T00:00:01 | -"]
+        ["read: 2 | - | -", "read: 3 | 2026-01-01 00:00:01.000000 | -"]
     );
     let refused = read_anew(&by_id("refuse")).await?;
     assert!(refused.iter().all(|line| line.contains("no calendar has the date")), "{refused:?}");
