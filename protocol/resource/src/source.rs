@@ -52,7 +52,8 @@ pub struct Capture {
     /// Most bytes of a frame's rows in memory, 4KiB to 8MiB. Default: `4MiB`.
     pub max_bytes: ByteSize,
     /// How long after a frame the next one leaves that is not full, at most `1m`. Rows that come after a longer rest
-    /// leave at once. Default: `5ms`.
+    /// leave at once. A longer one makes fewer and larger frames, for a sink that is far from its agent or for less
+    /// disk. Default: `5ms`.
     pub linger: TimeSpan,
 }
 
