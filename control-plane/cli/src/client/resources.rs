@@ -4,9 +4,12 @@ use reqwest::Method;
 use reqwest::header::{ETAG, HeaderMap, IF_MATCH};
 use serde_json::Value;
 use towpath_resource::Kind;
-use towpath_resource::api::{ApplyReport, Listed};
+use towpath_resource::api::{ApplyReport, Page};
 
 use super::{Answer, Client};
+
+/// How many resources are asked for at once, where there are more than come by themselves.
+const PAGE: usize = 1_000;
 
 /// A resource, and which state of it this is.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,7 +42,14 @@ impl Client {
     /// # Errors
     /// The request failed or was refused.
     pub async fn list(&self, kind: Kind) -> Answer<Vec<Value>> {
-        Ok(self.get::<Listed<Value>>(&[kind.plural()]).await?.items)
+        let mut page: Page<Value> = self.get(&[kind.plural()]).await?;
+        let mut items = page.items;
+        while let Some(cursor) = page.next_cursor {
+            let next = self.request(Method::GET, &[kind.plural()]);
+            page = self.json(next.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await?;
+            items.append(&mut page.items);
+        }
+        Ok(items)
     }
 
     /// A resource with its status.

@@ -158,6 +158,18 @@ async fn what_is_listed_can_be_selected_by_labels_and_sorted() {
 }
 
 #[tokio::test]
+async fn a_long_list_is_read_to_its_end() {
+    let mut first: Value = serde_json::from_str(&sites(&["a", "b"])).unwrap();
+    first["next_cursor"] = json!("c1");
+    let desk = Desk::with(&[
+        ("GET /v1/sites", 200, &first.to_string()),
+        ("GET /v1/sites?limit=1000&cursor=c1", 200, &sites(&["c"])),
+    ])
+    .await;
+    assert_eq!(desk.run(&["get", "sites", "-o", "name"]).await.unwrap(), "site/a\nsite/b\nsite/c\n");
+}
+
+#[tokio::test]
 async fn waiting_ends_when_it_is_so_or_the_time_is_over() {
     let agent = |connected: bool| {
         json!({ "metadata": { "name": "a" }, "status": { "connected": connected, "condition": "waiting",
