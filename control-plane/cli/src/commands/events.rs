@@ -31,14 +31,16 @@ pub(super) async fn run(client: &Client, args: &EventsArgs, out: &mut dyn Write)
         writeln!(out, "nothing has happened after event {after}")?;
     }
     show(&events, args.output, &mut after, out)?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let events = client.events(EventArgs { after, limit: PAGE }).await?;
         show(&events, args.output, &mut after, out)?;
         if events.len() < PAGE {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-    Ok(())
 }
 
 /// The number of the newest event; 0 if there is none. Numbers have no gaps, so it is found by halving.

@@ -17,12 +17,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(client: &Client, args: &LogsArgs, out: &mut dyn Write) -> Result<(), CliError> {
     let mut log = client.agent_log(&args.agent, None, args.tail).await?.page;
     show(&log, args.output, out)?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(LOOK_EVERY).await;
         log = client.agent_log(&args.agent, Some(&log.cursor), args.tail).await?.page;
         show(&log, args.output, out)?;
     }
-    Ok(())
 }
 
 fn show(log: &LogPage, view: View, out: &mut dyn Write) -> std::io::Result<()> {

@@ -21,7 +21,7 @@ pub(super) async fn examine(
     match client.clock().await {
         Ok(Some(theirs)) => findings.push(Finding::clock(theirs, Timestamp::now())),
         Ok(None) => {
-            findings.push(Finding::warning("clock", "the server tells no time", "compare clocks by hand"))
+            findings.push(Finding::warning("clock", "the server tells no time", "compare clocks by hand"));
         }
         Err(error) => {
             let remedy = "look at the control plane's log";

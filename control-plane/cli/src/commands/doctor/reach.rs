@@ -86,7 +86,7 @@ async fn connect(addresses: &[SocketAddr], findings: &mut Vec<Finding>) -> Optio
             }
             Ok(Err(error)) => failures.push(format!("{address}: {error}")),
             Err(_) => {
-                failures.push(format!("{address}: no answer within {WITHIN:?}; a firewall may drop it"))
+                failures.push(format!("{address}: no answer within {WITHIN:?}; a firewall may drop it"));
             }
         }
     }
