@@ -180,7 +180,7 @@ impl Agent {
             },
             LinkEvent::RouteBound(route) => self.reconciler.bind(route),
             LinkEvent::Asked(asked) => {
-                questions::answer(&self.reconciler, &self.tools.registry, &self.log, asked)
+                questions::answer(&self.reconciler, &self.tools.registry, &self.log, asked);
             }
             LinkEvent::Renewed { chain } => {
                 let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();

@@ -27,7 +27,7 @@ pub(super) async fn examine(registry: &Registry, state_dir: &Path, findings: &mu
         let about = format!("source {}", source.name);
         match timeout(check(registry, source)).await {
             Ok(found) if found.is_empty() => {
-                findings.push(Finding::good(about, "its configuration is in order"))
+                findings.push(Finding::good(about, "its configuration is in order"));
             }
             Ok(found) => findings.extend(
                 found

@@ -31,10 +31,13 @@ pub(crate) struct Server {
     desk: Desk,
 }
 
+/// Answers that wait for their turn.
+type Queue = VecDeque<(u16, String)>;
+
 /// The answers to each request, of which the last is given for ever, and what was asked.
 #[derive(Clone, Default)]
 struct Desk {
-    answers: Arc<Mutex<BTreeMap<String, VecDeque<(u16, String)>>>>,
+    answers: Arc<Mutex<BTreeMap<String, Queue>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
