@@ -10,3 +10,4 @@ mod watch;
 mod flow;
 mod schemas;
 mod keys;
+mod audit;

@@ -16,3 +16,4 @@ pub(crate) mod desired;
 pub mod observed;
 pub mod audit_key;
 pub(crate) mod audit;
+pub mod export;

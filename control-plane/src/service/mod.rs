@@ -54,6 +54,7 @@ pub use watch::{WatchEvent, WatchOrder};
 
 use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
+use crate::control::export::Exports;
 use last_used::LastUsed;
 use overview::View;
 use rates::{Rates, SAMPLE_EVERY};
@@ -75,6 +76,8 @@ pub struct ServiceConfig {
     pub access: AccessSettings,
     /// Where it keeps what may be lost.
     pub data_dir: PathBuf,
+    /// How the copies of the audit trail go.
+    pub exports: Exports,
 }
 
 /// What admins can do. Cheap to clone.
@@ -150,7 +153,8 @@ impl Service {
         let snapshot = self.plane().snapshot();
         // Taken, not borrowed: a long look must not keep others from looking.
         let rates = self.0.rates.lock().clone();
-        look(&View { state, snapshot: &snapshot, rates: &rates, at: Timestamp::now() })
+        let (exports, at) = (&self.0.config.exports, Timestamp::now());
+        look(&View { state, snapshot: &snapshot, rates: &rates, exports, at })
     }
 
     /// Runs a command of the catalog, which blocks until its event is durable.

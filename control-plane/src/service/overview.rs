@@ -12,6 +12,8 @@ use towpath_resource::{
     AgentSpec, AnyManifest, Manifest, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec, Spec,
 };
 
+use crate::control::export::Exports;
+
 use super::plane::{AgentPresence, RouteHold, Snapshot};
 use super::rates::{Measured, Rates};
 
@@ -20,6 +22,7 @@ pub(super) struct View<'a> {
     pub(super) state: &'a State,
     pub(super) snapshot: &'a Snapshot,
     pub(super) rates: &'a Rates,
+    pub(super) exports: &'a Exports,
     pub(super) at: Timestamp,
 }
 

@@ -199,6 +199,7 @@ pub(super) fn shown(view: &View<'_>, resource: AnyResource) -> Shown {
         AnyResource::Source(source) => Some(to_json(&view.source(source))),
         AnyResource::Sink(sink) => Some(to_json(&view.sink(sink))),
         AnyResource::Route(route) => Some(to_json(&view.route(route))),
+        AnyResource::AuditExport(export) => view.exports.status(export.id).map(|status| to_json(&status)),
         _ => None,
     };
     Shown { resource, status }

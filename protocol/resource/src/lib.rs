@@ -38,7 +38,7 @@ pub mod api;
 
 pub use adapter::AdapterName;
 pub use agent::AgentSpec;
-pub use audit_export::{AuditExportSpec, ExportTarget};
+pub use audit_export::{AuditExportSpec, ExportTarget, SyslogTransport};
 pub use change::{FieldChange, field_changes};
 pub use document::{Document, SyntaxError, parse_documents};
 pub use fault::{Fault, Faults, Invalid, Place};

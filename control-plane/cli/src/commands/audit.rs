@@ -13,6 +13,7 @@ use towpath_resource::api::AuditFilter;
 use crate::args::{AuditArgs, AuditCommand, AuditFilterArgs, View};
 use crate::client::Client;
 use crate::error::CliError;
+use crate::human::harmless;
 use crate::output::{self, Table};
 
 /// Most events of one page.
@@ -62,11 +63,12 @@ async fn list(client: &Client, args: &AuditFilterArgs, out: &mut dyn Write) -> R
         }
     }
     events.reverse();
-    if args.output == View::Json {
-        return Ok(output::json(&events, out)?);
-    }
+    Ok(output::view(args.output, &events, out, |out| table_of(&events, out))?)
+}
+
+fn table_of(events: &[Value], out: &mut dyn Write) -> std::io::Result<()> {
     let mut table = Table::new(["event", "at", "who", "from", "what", "of what"]);
-    for event in &events {
+    for event in events {
         table.row([
             event["seq"].to_string(),
             text(&event["at"]),
@@ -76,30 +78,28 @@ async fn list(client: &Client, args: &AuditFilterArgs, out: &mut dyn Write) -> R
             of_what(event),
         ]);
     }
-    Ok(table.write("there are no such events", out)?)
+    table.write("there are no such events", out)
 }
 
-fn tell(found: &Verification, format: View, out: &mut dyn Write) -> Result<(), CliError> {
-    if format == View::Json {
-        output::json(found, out)?;
-    } else {
-        writeln!(
-            out,
-            "events {} to {} ({}), {} checkpoints, signed up to event {}",
-            found.first, found.last, found.events, found.checkpoints, found.vouched
-        )?;
-        for finding in &found.findings {
-            writeln!(out, "  {}", crate::human::harmless(&finding.to_string()))?;
-        }
-        if found.is_sound() {
-            writeln!(out, "everything is as it was written")?;
-        }
-    }
+fn tell(found: &Verification, view: View, out: &mut dyn Write) -> Result<(), CliError> {
+    output::view(view, found, out, |out| say(found, out))?;
     match found.findings.len() {
         0 => Ok(()),
         1 => Err(CliError::NotAsItShould("the audit trail has one fault".to_owned())),
         many => Err(CliError::NotAsItShould(format!("the audit trail has {many} faults"))),
     }
+}
+
+fn say(found: &Verification, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "events {} to {} ({}), {} checkpoints, signed up to event {}",
+        found.first, found.last, found.events, found.checkpoints, found.vouched
+    )?;
+    for finding in &found.findings {
+        writeln!(out, "  {}", harmless(&finding.to_string()))?;
+    }
+    if found.is_sound() { writeln!(out, "everything is as it was written") } else { Ok(()) }
 }
 
 async fn export(client: &Client, file: Option<&Path>, out: &mut dyn Write) -> Result<(), CliError> {
@@ -112,7 +112,7 @@ async fn export(client: &Client, file: Option<&Path>, out: &mut dyn Write) -> Re
     Ok(to.flush()?)
 }
 
-async fn checkpoints(client: &Client, format: View, out: &mut dyn Write) -> Result<(), CliError> {
+async fn checkpoints(client: &Client, view: View, out: &mut dyn Write) -> Result<(), CliError> {
     let mut all: Vec<Value> = Vec::new();
     loop {
         let after = all.last().and_then(|last| last["checkpoint"]["number"].as_u64()).unwrap_or(0);
@@ -122,11 +122,12 @@ async fn checkpoints(client: &Client, format: View, out: &mut dyn Write) -> Resu
         }
         all.extend(page);
     }
-    if format == View::Json {
-        return Ok(output::json(&all, out)?);
-    }
+    Ok(output::view(view, &all, out, |out| table_of_checkpoints(&all, out))?)
+}
+
+fn table_of_checkpoints(all: &[Value], out: &mut dyn Write) -> std::io::Result<()> {
     let mut table = Table::new(["checkpoint", "at", "signs up to event", "hash", "key", "anchor"]);
-    for signed in &all {
+    for signed in all {
         let said = &signed["checkpoint"];
         table.row([
             said["number"].to_string(),
@@ -137,7 +138,7 @@ async fn checkpoints(client: &Client, format: View, out: &mut dyn Write) -> Resu
             if said["snapshot"].is_null() { String::new() } else { "yes".to_owned() },
         ]);
     }
-    Ok(table.write("there are no checkpoints yet", out)?)
+    table.write("there are no checkpoints yet", out)
 }
 
 fn who(event: &Value) -> String {

@@ -16,11 +16,12 @@ pub(super) async fn run(client: &Client, args: &HistoryArgs, out: &mut dyn Write
     if args.from.is_some() || args.to.is_some() {
         return between(&versions, args, out);
     }
-    if args.output == View::Json {
-        return Ok(output::json(&versions, out)?);
-    }
+    Ok(output::view(args.output, &versions, out, |out| table_of(&versions, out))?)
+}
+
+fn table_of(versions: &[ResourceVersion], out: &mut dyn Write) -> std::io::Result<()> {
     let mut table = Table::new(["generation", "at", "by", "what", "fields"]);
-    for version in &versions {
+    for version in versions {
         let by = version.actor["name"].as_str().or_else(|| version.actor["type"].as_str());
         let fields: Vec<_> = version.changes.iter().map(|change| change.field.as_str()).collect();
         table.row([
@@ -31,7 +32,7 @@ pub(super) async fn run(client: &Client, args: &HistoryArgs, out: &mut dyn Write
             fields.join(" "),
         ]);
     }
-    Ok(table.write("the trail tells of no version", out)?)
+    table.write("the trail tells of no version", out)
 }
 
 /// What is different between two generations.
@@ -51,13 +52,14 @@ fn between(versions: &[ResourceVersion], args: &HistoryArgs, out: &mut dyn Write
     let from = args.from.map(place).transpose()?.or_else(|| to.and_then(|to| to.checked_sub(1)));
     let manifest = |at: Option<usize>| at.map_or(Ok(None), |at| manifest(&versions[at]));
     let changes = field_changes(manifest(from)?.as_ref(), manifest(to)?.as_ref());
-    if args.output == View::Json {
-        return Ok(output::json(&changes, out)?);
-    }
+    Ok(output::view(args.output, &changes, out, |out| show(&changes, out))?)
+}
+
+fn show(changes: &[FieldChange], out: &mut dyn Write) -> std::io::Result<()> {
     if changes.is_empty() {
         writeln!(out, "nothing is different")?;
     }
-    for FieldChange { field, from, to } in &changes {
+    for FieldChange { field, from, to } in changes {
         for (sign, value) in [("-", from), ("+", to)] {
             if let Some(value) = value {
                 writeln!(out, "{}", harmless(&format!("{sign} {field}: {value}")))?;

@@ -9,3 +9,4 @@ mod commands;
 mod logins;
 mod resources;
 mod looks;
+mod audit;

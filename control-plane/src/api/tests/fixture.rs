@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
+use towpath_audit::AuditKey;
 use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
 use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{
@@ -154,7 +155,9 @@ impl Fixture {
 
     pub(super) fn set_up(settings: &ApiSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (catalog, _) = Catalog::open(dir.path(), CatalogConfig::default()).unwrap();
+        let key = Some(Arc::new(AuditKey::generate().unwrap()));
+        let (catalog, _) =
+            Catalog::open(dir.path(), CatalogConfig { key, ..CatalogConfig::default() }).unwrap();
         let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
         catalog.create_admin_token("ada", SecretHash::of(TOKEN)).unwrap();
         let config = ServiceConfig {
@@ -164,6 +167,7 @@ impl Fixture {
             metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
             access: AccessSettings::default(),
             data_dir: dir.path().to_owned(),
+            exports: crate::control::export::Exports::default(),
         };
         Self { catalog, plane, router: router(Service::new(config), settings, true), _dir: dir }
     }
