@@ -135,7 +135,7 @@ impl From<Actor> for Cause {
     }
 }
 
-/// What happened. A variant is never changed or removed, only added, since old events are read for ever.
+/// What happened. Old events are read for ever: a variant whose form changes gets a new version in `forms`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {

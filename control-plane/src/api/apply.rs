@@ -63,6 +63,9 @@ async fn apply(
         return Err(Refusal::invalid("the body has no document; send one or more resources as YAML or JSON"));
     }
     let changed = service.apply(&asker, &documents, args.dry_run).await?;
+    for refusal in changed.iter().filter_map(|one| one.as_ref().err()) {
+        service.note_refusal(&asker.cause, refusal).await;
+    }
     let results =
         documents.iter().zip(changed).map(|(document, answer)| result_of(document, answer)).collect();
     let report = ApplyReport { dry_run: args.dry_run, results };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 use towpath_record::{AgentId, RouteId, SchemaHash, SourceId, StreamName};
-use towpath_resource::{AnyResource, Resource, StartFrom, parse_documents};
+use towpath_resource::{AnyResource, Resource, RoleGrant, Scope, StartFrom, parse_documents};
 use uuid::Uuid;
 
 use super::*;
@@ -49,6 +49,22 @@ fn samples() -> Vec<Event> {
     let kinds = vec![
         EventKind::CertificateAuthorityCreated { fingerprint: "ab".repeat(32) },
         EventKind::AdminTokenCreated { id: id(), name: "bootstrap".into(), hash: SecretHash([1; 32]) },
+        EventKind::AdminTokenRevoked { id: id(), name: "bootstrap".into() },
+        EventKind::KeyCreated {
+            id: id(),
+            name: name("robot"),
+            hash: SecretHash([3; 32]),
+            grants: vec![RoleGrant { role: name("viewer"), scope: Scope::default() }],
+            expires_at: Some(time()),
+        },
+        EventKind::KeyRotated {
+            id: id(),
+            name: name("robot"),
+            hash: SecretHash([4; 32]),
+            previous_until: time(),
+            expires_at: None,
+        },
+        EventKind::KeyRevoked { id: id(), name: name("robot") },
         EventKind::ResourceApplied { resource: AnyResource::from(agent()) },
         EventKind::ResourceDeleted { resource: AnyResource::from(agent()) },
         EventKind::TokenCreated {
