@@ -5,7 +5,7 @@ use std::io::Write;
 use towpath_resource::api::ResourceVersion;
 use towpath_resource::{AnyManifest, FieldChange, field_changes};
 
-use crate::args::{HistoryArgs, View};
+use crate::args::HistoryArgs;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::human::harmless;
