@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
+use towpath_control::api::openapi::document;
 use towpath_control::bootstrap;
 use towpath_control::config::ControlConfig;
 use towpath_control::serve::{Options, serve};
@@ -30,6 +31,8 @@ enum Command {
     Run(Run),
     /// Makes a new token for the first admin, when the old one is lost or was taken back. Old ones hold no longer.
     AdminToken(AdminToken),
+    /// Prints the OpenAPI document of the API.
+    Openapi,
 }
 
 #[derive(Args)]
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(command) => start(command),
         Command::AdminToken(command) => bootstrap::reset_admin(&command.data),
+        Command::Openapi => print_document(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,6 +96,10 @@ fn start(command: Run) -> anyhow::Result<()> {
             Options { data_dir: command.data, listen: command.listen, metrics: command.metrics, config };
         serve(options, stop).await
     })
+}
+
+fn print_document() -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{:#}", document()).context("the document cannot be printed")
 }
 
 fn init_logging(json: bool) {

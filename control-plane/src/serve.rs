@@ -31,7 +31,7 @@ use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::control::{audit, audit_key};
 use crate::data::retention;
-use crate::http::{Peer, TlsListener};
+use crate::http;
 use crate::link::endpoint;
 use crate::link::reset::ResetKey;
 use crate::service::{Service, ServiceConfig};
@@ -113,12 +113,10 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let enrolment = EnrolmentService::new(issuer).into_server();
     let router = api::router(service, &config.api, options.metrics.is_none())
         .route_service(&enrolment_path(), enrolment);
-    let listener =
-        TlsListener::new(tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?))?;
+    let (listener, https) = (tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?));
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-    let router = router.into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    http::serve(listener, https, router, stop).await;
     auditing.await.context("the audit trail was left unsigned")?;
     linking.await.context("the link ended unexpectedly")
 }

@@ -10,6 +10,7 @@ mod tidy;
 mod test;
 mod release;
 mod package;
+mod openapi;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Writes `docs/openapi.json` as the control plane serves it, unless it breaks clients of the released API.
+    Openapi,
     /// Builds the Debian packages and checks what is in them and whether systemd takes their units.
     Package {
         /// Packages the release builds that are there.
@@ -91,6 +94,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench(Named { name, args }) => release::measure(&workspace, "bench", &name, &args),
         Task::Sim(Named { name, args }) => release::measure(&workspace, "sim", &name, &args),
         Task::Demo { args } => release::demo(&workspace, &args),
+        Task::Openapi => openapi::update(&workspace),
         Task::Package { no_build } => package::run(&workspace, !no_build),
     }
 }

@@ -3,72 +3,22 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use towpath_access::Denied;
-use towpath_catalog::{Actor, Cause, Interface, Origin};
 use towpath_resource::{Fault, nearest};
-use uuid::Uuid;
 
-use super::endpoint::{MERGE_PATCH, Need};
+use super::endpoint::MERGE_PATCH;
 use super::problem::Refused;
 use super::problem_type::ProblemType;
-use super::stamp::RequestId;
-use crate::http::Peer;
-use crate::service::{Asker, Refusal, Service};
+use crate::service::{Asker, Refusal};
 
 /// A body that has not come as a whole by then is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
-
-/// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
-pub(super) async fn guard(
-    State((service, need)): State<(Service, Need)>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Refused> {
-    let mut headers = request.headers().get_all(AUTHORIZATION).iter();
-    let header = headers.next().and_then(|value| value.to_str().ok());
-    if headers.next().is_some() {
-        // Whatever stands before us may have looked at the other one.
-        return Err(Refused::new(ProblemType::Malformed, "two `Authorization` headers came; send one"));
-    }
-    let bearer = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let origin = Origin {
-        address: request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.0.ip()),
-        interface: Interface::Rest,
-        request: request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0),
-    };
-    let stranger = Cause { actor: Actor::Stranger, origin: Some(origin.clone()) };
-    let asker = match service.authenticate(bearer.map(|(_, token)| token), origin).await {
-        Ok(asker) => asker,
-        Err(refusal) => {
-            service.note_refusal(&stranger, &refusal).await;
-            return Err(refusal.into());
-        }
-    };
-    let cause = asker.cause.clone();
-    let decided = match need {
-        Need::Permission(permission) => asker.principal.decide(permission, None),
-        Need::DecidedByContent => Ok(()),
-    };
-    request.extensions_mut().insert(asker);
-    let response = match decided {
-        Ok(()) => next.run(request).await,
-        Err(denied) => Refusal::Denied(denied).into_response(),
-    };
-    if let Some(denied) = response.extensions().get::<Denied>() {
-        service.note_refusal(&cause, &Refusal::Denied(denied.clone())).await;
-    }
-    Ok(response)
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Asker {
     type Rejection = Refusal;
@@ -93,12 +43,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Args<T> {
 }
 
 /// A body that has come as a whole and in time, uncompressed.
-async fn body_of(request: Request) -> Result<Bytes, Response> {
-    let coding = request.headers().get(CONTENT_ENCODING);
+pub(super) async fn whole_body(parts: &Parts, body: axum::body::Body) -> Result<Bytes, Response> {
+    let coding = parts.headers.get(CONTENT_ENCODING);
     if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let refused = Refused::new(ProblemType::MediaType, "the body is compressed; send it as it is");
         return Err(refused.header(ACCEPT_ENCODING, HeaderValue::from_static("identity")).into_response());
     }
+    // The limit of its size is noted in the extensions.
+    let mut request = Request::new(body);
+    *request.extensions_mut() = parts.extensions.clone();
     match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
         Ok(read) => read.map_err(IntoResponse::into_response),
         Err(_) => {
@@ -106,6 +59,11 @@ async fn body_of(request: Request) -> Result<Bytes, Response> {
             Err(Refused::new(ProblemType::SlowBody, detail).into_response())
         }
     }
+}
+
+async fn body_of(request: Request) -> Result<Bytes, Response> {
+    let (parts, body) = request.into_parts();
+    whole_body(&parts, body).await
 }
 
 /// A JSON merge patch.

@@ -11,6 +11,9 @@ mod stamp;
 mod cors;
 mod conditions;
 mod extract;
+mod rate;
+mod idempotency;
+mod guard;
 mod endpoint;
 mod lines;
 pub mod openapi;
@@ -46,10 +49,11 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use health::metrics_router;
 pub use problem_type::ProblemType;
-pub use settings::{ApiSettings, CorsSettings};
+pub use settings::{ApiSettings, CorsSettings, RateSettings};
 
 use crate::service::Service;
 use endpoint::Endpoint;
+use guard::Doors;
 
 /// Largest request, in bytes. A fleet of thousands of resources fits.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -62,8 +66,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// `serve_metrics` says whether `/metrics` is served beside it, to anyone who reaches it; else only by
 /// [`metrics_router`].
 pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> Router {
+    let doors = Doors::new(service.clone(), &settings.rate);
     let guarded = endpoints().into_iter().fold(Router::new(), |router, endpoint| {
-        let guard = middleware::from_fn_with_state((service.clone(), endpoint.need), extract::guard);
+        let guard = middleware::from_fn_with_state((doors.clone(), endpoint.need), guard::guard);
         router.route(&endpoint.path, endpoint.handler.route_layer(guard))
     });
     let router =

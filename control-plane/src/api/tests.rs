@@ -7,6 +7,7 @@ mod resources;
 mod lists;
 mod changes;
 mod watch;
+mod repeats;
 mod flow;
 mod schemas;
 mod keys;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::fixture::{Fixture, TOKEN};
-use crate::api::{endpoints, openapi};
+use crate::api::{ProblemType, endpoints, openapi};
 
 /// An address with its placeholders filled in.
 fn concrete(path: &str) -> String {
@@ -111,4 +111,24 @@ async fn readiness_says_what_is_missing() {
     *fixture.plane.unready.lock() = Some("the region log is read-only".to_owned());
     let answer = fixture.send(Method::GET, "/readyz", None, Body::empty()).await;
     assert_eq!(answer.problem(503), "the region log is read-only");
+}
+
+fn docs(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_document_in_the_docs_is_the_one_that_is_served() {
+    let committed: Value = serde_json::from_str(&docs("openapi.json")).unwrap();
+    assert!(committed == openapi::document(), "docs/openapi.json is of another API; run `cargo x openapi`");
+}
+
+#[test]
+fn every_type_of_problem_is_in_the_docs() {
+    let page = docs("api.md");
+    for kind in ProblemType::ALL {
+        let row = format!("| {} | `{}` | {} |\n", kind.status().as_u16(), kind.uri(), kind.meaning());
+        assert!(page.contains(&row), "docs/api.md lacks: {row}");
+    }
 }
