@@ -26,24 +26,36 @@ use tower::Service;
 
 use paced::{Paced, Patience};
 
-/// A client that has not finished its handshake by then is dropped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at once; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
-/// A request's head that has not come by then is given up, and an unused connection closed.
-const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// Largest head of a request, in bytes.
 const MOST_HEAD_BYTES: usize = 32 << 10;
 /// Requests that one connection may have open at once.
 const REQUESTS_PER_CONNECTION: u32 = 128;
 /// A connection of HTTP/2 on which nothing happens is asked for a sign of life so often, and closed when none comes.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// Silence after which a connection is cut, and how long a peer may leave what is sent. Streams of events give a sign of
-/// life far more often.
-const PATIENCE: Patience =
-    Patience { silence: Duration::from_secs(120), taken_within: Duration::from_secs(60) };
 /// How long open requests may take once the control plane stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long whoever connects may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// A client that has not finished its handshake by then is dropped. Default: 10 s.
+    pub handshake: Duration,
+    /// A request's head that has not come by then is given up, and an unused connection closed. Default: 20 s.
+    pub head: Duration,
+    /// Silence after which a connection is cut. Streams of events give a sign of life far more often. Default: 120 s.
+    pub silence: Duration,
+    /// A peer that takes nothing of what is sent for so long is cut. Default: 60 s.
+    pub taking: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { handshake: seconds(10), head: seconds(20), silence: seconds(120), taking: seconds(60) }
+    }
+}
 
 /// The address of whoever sent a request: of the connection itself. What headers say of it is not believed.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +73,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
+    waits: Waits,
     stop: CancellationToken,
 ) {
     let (acceptor, tasks) = (TlsAcceptor::from(tls), TaskTracker::new());
@@ -84,7 +97,7 @@ pub async fn serve(
         let (acceptor, stop, cut) = (acceptor.clone(), stop.clone(), cut.clone());
         tasks.spawn(async move {
             tokio::select! {
-                () = connection(acceptor, stream, service, stop) => {}
+                () = connection(acceptor, stream, service, waits, stop) => {}
                 () = cut.cancelled() => {}
             }
             drop(place);
@@ -98,18 +111,24 @@ pub async fn serve(
     }
 }
 
-async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: OfPeer, stop: CancellationToken) {
+async fn connection(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    service: OfPeer,
+    waits: Waits,
+    stop: CancellationToken,
+) {
     let peer = service.peer.0;
     // Answers are small and awaited.
     drop(stream.set_nodelay(true));
-    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+    let stream = match tokio::time::timeout(waits.handshake, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS handshake failed"),
         Err(_) => return tracing::debug!(%peer, "a TLS handshake took too long"),
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let mut http1 = builder.http1();
-    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_HEAD_BYTES);
+    http1.timer(TokioTimer::new()).header_read_timeout(waits.head).max_buf_size(MOST_HEAD_BYTES);
     let mut http2 = builder.http2();
     http2
         .timer(TokioTimer::new())
@@ -117,7 +136,8 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: OfPeer, s
         .max_concurrent_streams(REQUESTS_PER_CONNECTION)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
-    let io = TokioIo::new(Paced::new(stream, PATIENCE));
+    let patience = Patience { silence: waits.silence, taken_within: waits.taking };
+    let io = TokioIo::new(Paced::new(stream, patience));
     let serving = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     let done = tokio::select! {

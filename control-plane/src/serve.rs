@@ -31,7 +31,7 @@ use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::control::{audit, audit_key};
 use crate::data::retention;
-use crate::http;
+use crate::http::{self, Waits};
 use crate::link::endpoint;
 use crate::link::reset::ResetKey;
 use crate::service::{Service, ServiceConfig};
@@ -116,7 +116,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let (listener, https) = (tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?));
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-    http::serve(listener, https, router, stop).await;
+    http::serve(listener, https, router, Waits::default(), stop).await;
     auditing.await.context("the audit trail was left unsigned")?;
     linking.await.context("the link ended unexpectedly")
 }

@@ -8,6 +8,7 @@ mod lists;
 mod changes;
 mod watch;
 mod repeats;
+mod attacks;
 mod flow;
 mod schemas;
 mod keys;

@@ -64,12 +64,6 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         pace.verdict(passes, bucket.tokens)
     }
 
-    /// Whether there is a token, without taking it.
-    pub(super) fn look(&self, key: &K, now: Instant) -> Verdict {
-        let tokens = self.buckets.get(key).map_or(self.pace.burst, |bucket| bucket.tokens_at(now, self.pace));
-        self.pace.verdict(tokens >= 1.0, tokens)
-    }
-
     fn forget(&mut self, now: Instant) {
         let pace = self.pace;
         self.buckets.retain(|_, bucket| bucket.tokens_at(now, pace) < pace.burst);
@@ -130,7 +124,7 @@ mod tests {
             buckets.take(&stranger, now);
         }
         assert!(buckets.buckets.len() <= MOST_BUCKETS);
-        assert!(!buckets.look(&0, now).passes);
-        assert!(buckets.look(&0, now + Duration::from_secs(1)).passes);
+        assert!(!buckets.take(&0, now).passes);
+        assert!(buckets.take(&0, now + Duration::from_secs(1)).passes);
     }
 }
