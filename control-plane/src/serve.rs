@@ -31,6 +31,7 @@ use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::control::{audit, audit_key};
 use crate::data::retention;
+use crate::grpc;
 use crate::http::{self, Waits};
 use crate::link::endpoint;
 use crate::link::reset::ResetKey;
@@ -111,7 +112,13 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         serve_metrics(address, service.clone(), stop.clone()).await?;
     }
     let enrolment = EnrolmentService::new(issuer).into_server();
-    let router = api::router(service, &config.api, options.metrics.is_none())
+    let (stopping, stopped) = (service.clone(), stop.clone());
+    tokio::spawn(async move {
+        stopped.cancelled_owned().await;
+        stopping.stop();
+    });
+    let router = api::router(service.clone(), &config.api, options.metrics.is_none())
+        .merge(grpc::router(service))
         .route_service(&enrolment_path(), enrolment);
     let (listener, https) = (tokio::net::TcpListener::from_std(tcp)?, Arc::new(tls::https_tls(server)?));
     tracing::info!(%address, "serves the API and enrolment on TCP and the link on UDP");

@@ -7,15 +7,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing;
 use serde::Deserialize;
 use serde_json::json;
-use towpath_catalog::Outcome;
-use towpath_resource::api::{Applied, ApplyOutcome, ApplyReport};
-use towpath_resource::{Document, Fault};
+use towpath_resource::api::{ApplyOutcome, ApplyReport};
 
-use super::endpoint::{Endpoint, JSON, Need, YAML};
+use super::endpoint::{Endpoint, JSON, YAML};
 use super::extract::{Args, Text};
 use super::problem::Refused;
 use super::problem_type::ProblemType;
-use crate::service::{Asker, Refusal, Service, parse};
+use crate::service::{Asker, Need, Refusal, Service, parse};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let path = "/v1/apply";
@@ -62,13 +60,7 @@ async fn apply(
     if documents.is_empty() {
         return Err(Refusal::invalid("the body has no document; send one or more resources as YAML or JSON"));
     }
-    let changed = service.apply(&asker, &documents, args.dry_run).await?;
-    for refusal in changed.iter().filter_map(|one| one.as_ref().err()) {
-        service.note_refusal(&asker.cause, refusal).await;
-    }
-    let results =
-        documents.iter().zip(changed).map(|(document, answer)| result_of(document, answer)).collect();
-    let report = ApplyReport { dry_run: args.dry_run, results };
+    let report = service.apply_reporting(&asker, &documents, args.dry_run).await?;
     if report.is_success() {
         return Ok(Json(report).into_response());
     }
@@ -78,39 +70,4 @@ async fn apply(
         format!("{} of {} documents are refused: {}", named.len(), report.results.len(), named.join(", "));
     let report = serde_json::to_value(report).expect("a report is always JSON");
     Ok(Refused::new(ProblemType::PartlyRefused, detail).with(report).into_response())
-}
-
-/// What became of a document, with each fault where it stands in the text.
-fn result_of(document: &Document, answer: Result<towpath_catalog::Applied, Refusal>) -> Applied {
-    let mut result = Applied {
-        subject: document.subject.clone(),
-        place: document.place,
-        outcome: ApplyOutcome::Refused,
-        generation: None,
-        error: None,
-        faults: Vec::new(),
-    };
-    match answer {
-        Ok(applied) => {
-            result.outcome = outcome(applied.outcome);
-            result.generation = Some(applied.resource.generation());
-        }
-        Err(Refusal::Invalid { faults, .. }) if !faults.is_empty() => {
-            let placed = |fault: Fault| Fault {
-                place: fault.place.or_else(|| Some(document.locate(&fault.path))),
-                ..fault
-            };
-            result.faults = faults.into_iter().map(placed).collect();
-        }
-        Err(refusal) => result.error = Some(refusal.to_string()),
-    }
-    result
-}
-
-const fn outcome(outcome: Outcome) -> ApplyOutcome {
-    match outcome {
-        Outcome::Created => ApplyOutcome::Created,
-        Outcome::Changed => ApplyOutcome::Changed,
-        Outcome::Unchanged => ApplyOutcome::Unchanged,
-    }
 }

@@ -4,28 +4,12 @@ use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
-use towpath_resource::Permission;
 
 use super::problem_type::ProblemType;
-use crate::service::Service;
+use crate::service::{Need, Service};
 
 /// The JSON Schema of a type, from a generator that collects what it refers to.
 pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
-
-/// What an endpoint asks of whoever calls it, before it looks at what it is called for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Need {
-    /// This permission, on something at least. Whether on the very thing, the operation decides.
-    Permission(Permission),
-    /// Only to be known. What is in the body says which permissions are needed, and each part is decided by itself.
-    DecidedByContent,
-}
-
-impl From<Permission> for Need {
-    fn from(permission: Permission) -> Self {
-        Self::Permission(permission)
-    }
-}
 
 /// An endpoint.
 pub(super) struct Endpoint {

@@ -1,5 +1,6 @@
 //! What endpoints take from a request: who asks, the arguments and the body. Each fault of a field is named.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,7 +9,7 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 use towpath_resource::{Fault, nearest};
 
@@ -113,9 +114,17 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut reader);
-    read.map_err(|error| {
+    read(&mut serde_json::Deserializer::from_slice(bytes))
+}
+
+/// Reads what was sent, and names the field that is at fault.
+///
+/// # Errors
+/// It is not valid.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    reader: impl Deserializer<'a, Error: Display>,
+) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(reader).map_err(|error| {
         let path = error.path().to_string();
         let message = with_hint(&error.inner().to_string());
         let path = if path == "." { String::new() } else { path };

@@ -7,21 +7,20 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tokio::sync::Semaphore;
-use towpath_access::Denied;
-use towpath_catalog::{Actor, Cause, Interface, Origin};
+use towpath_catalog::{Interface, Origin};
 use uuid::Uuid;
 
-use super::endpoint::Need;
 use super::idempotency::{Keys, once};
 use super::problem::Refused;
 use super::problem_type::ProblemType;
 use super::rate::Rates;
 use super::settings::RateSettings;
 use super::stamp::RequestId;
+use crate::door::bearer;
 use crate::http::Peer;
-use crate::service::{Asker, Refusal, Service};
+use crate::service::{Admission, Need, Refusal, Service};
 
 /// Requests that are worked on at once. One whose answer has begun is no longer among them.
 const MOST_REQUESTS: usize = 1024;
@@ -41,19 +40,14 @@ impl Doors {
         Self { service, rates: Rates::new(rate), keys: Keys::default(), places }
     }
 
-    /// Who sent a request with these headers.
-    async fn asker(&self, headers: &HeaderMap, origin: Origin) -> Result<Asker, Refused> {
+    /// Lets whoever sent a request with these headers in.
+    async fn admit(&self, headers: &HeaderMap, origin: Origin, need: Need) -> Result<Admission, Refused> {
         let address = origin.address;
-        let stranger = Cause { actor: Actor::Stranger, origin: Some(origin.clone()) };
-        match self.service.authenticate(bearer(headers)?, origin).await {
-            Ok(asker) => Ok(asker),
-            Err(refusal @ Refusal::Unknown(_)) => {
-                self.rates.failed(address)?;
-                self.service.note_refusal(&stranger, &refusal).await;
-                Err(refusal.into())
-            }
-            Err(refusal) => Err(refusal.into()),
+        let admitted = self.service.admit(sole_bearer(headers)?, origin, need).await;
+        if let Err(Refusal::Unknown(_)) = admitted {
+            self.rates.failed(address)?;
         }
+        Ok(admitted?)
     }
 }
 
@@ -73,22 +67,13 @@ pub(super) async fn guard(
     };
     let request_id = request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
     let origin = Origin { address, interface: Interface::Rest, request: request_id };
-    let asker = doors.asker(request.headers(), origin).await?;
-    let cause = asker.cause.clone();
-    let actor = cause.actor.clone();
-    let left = doors.rates.of_principal(&actor)?;
-    let denied = match need {
-        Need::Permission(permission) => asker.principal.decide(permission, None).err(),
-        Need::DecidedByContent => None,
-    };
-    request.extensions_mut().insert(asker);
-    let mut response = match denied {
-        Some(denied) => Refusal::from(denied).into_response(),
-        None => once(&doors.keys, &actor, request, next).await,
-    };
-    if let Some(denied) = response.extensions().get::<Denied>().cloned() {
-        doors.service.note_refusal(&cause, &Refusal::Denied(denied)).await;
-    }
+    let admission = doors.admit(request.headers(), origin, need).await?;
+    let asker = admission.asker.clone();
+    let left = doors.rates.of_principal(&asker.cause.actor)?;
+    request.extensions_mut().insert(asker.clone());
+    request.extensions_mut().insert(admission);
+    let mut response = once(&doors.keys, &asker.cause.actor, request, next).await;
+    doors.service.note_denials(&asker).await;
     doors.rates.tell(left, &mut response);
     Ok(response)
 }
@@ -98,13 +83,10 @@ fn address_of(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
-/// The bearer token. Of two, whatever stands before us may have looked at the other one.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().and_then(|value| value.to_str().ok());
-    if values.next().is_some() {
+/// The bearer token. A request with two is told so.
+fn sole_bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Refused::new(ProblemType::Malformed, "two `Authorization` headers came; send one"));
     }
-    let parts = value.and_then(|value| value.split_once(' '));
-    Ok(parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token))
+    Ok(bearer(headers))
 }

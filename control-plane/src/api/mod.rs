@@ -34,9 +34,10 @@ mod letters;
 mod events;
 mod audit;
 mod history;
+mod feed;
 mod health;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ use axum::middleware;
 use axum::routing;
 use tower_http::timeout::TimeoutLayer;
 
+pub(crate) use extract::read;
 pub use health::metrics_router;
 pub use problem_type::ProblemType;
 pub use settings::{ApiSettings, CorsSettings, RateSettings};
@@ -56,10 +58,10 @@ use endpoint::Endpoint;
 use guard::Doors;
 
 /// Largest request, in bytes. A fleet of thousands of resources fits.
-const MAX_BODY_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 8 << 20;
 /// A request that has not been answered by then is given up. Following a stream is not bound by it: its answer begins
 /// at once.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// The API. It expects to be served over TLS only.
 ///
@@ -71,8 +73,11 @@ pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> 
         let guard = middleware::from_fn_with_state((doors.clone(), endpoint.need), guard::guard);
         router.route(&endpoint.path, endpoint.handler.route_layer(guard))
     });
-    let router =
-        guarded.merge(health::routes(serve_metrics)).merge(openapi::routes()).merge(docs_page::routes());
+    let router = guarded
+        .merge(health::routes(serve_metrics))
+        .merge(openapi::routes())
+        .merge(docs_page::routes())
+        .merge(feed::routes());
     // Routes and no fallback, so that the router can be merged with one that has its own.
     let router = router
         .route("/", routing::any(problem::no_such_address))
@@ -102,6 +107,7 @@ fn endpoints() -> Vec<Endpoint> {
         events::endpoints(),
         audit::endpoints(),
         history::endpoints(),
+        feed::endpoints(),
     ];
     topics.into_iter().flatten().collect()
 }

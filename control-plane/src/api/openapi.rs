@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use towpath_resource::api::problem::{self, Problem};
 use towpath_resource::{Kind, schema};
 
-use super::endpoint::{Content, Endpoint, JSON, Need};
+use super::endpoint::{Content, Endpoint, JSON};
 use super::problem_type::ProblemType;
-use crate::service::Service;
+use crate::service::{Need, Service};
 
 /// The problems that every endpoint has.
 const OF_ALL: [ProblemType; 7] = [

@@ -74,19 +74,35 @@ impl Refused {
     }
 }
 
+impl Refusal {
+    /// The type of problem that it is answered as.
+    pub(crate) fn problem_type(&self) -> ProblemType {
+        match self {
+            Self::Unknown(_) => ProblemType::Unauthorized,
+            Self::Denied(_) => ProblemType::Denied,
+            Self::NotFound(_) => ProblemType::NotFound,
+            Self::Conflict(_) => ProblemType::Conflict,
+            Self::Gone(_) => ProblemType::Gone,
+            Self::Stale(_) => ProblemType::Stale,
+            Self::Invalid { .. } => ProblemType::Invalid,
+            Self::TooMany(_) => ProblemType::TooMany,
+            Self::Unavailable(_) | Self::Stopping => ProblemType::Unavailable,
+        }
+    }
+
+    /// The problem, where it is told in a message and not as the answer of a request.
+    pub(crate) fn into_problem(self) -> Problem {
+        let kind = self.problem_type();
+        let detail = self.to_string();
+        let faults = if let Self::Invalid { faults, .. } = self { faults } else { Vec::new() };
+        let (status, title) = (kind.status().as_u16(), kind.title().to_owned());
+        Problem { kind: kind.uri(), title, status, detail, instance: None, faults }
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        let kind = match &refusal {
-            Refusal::Unknown(_) => ProblemType::Unauthorized,
-            Refusal::Denied(_) => ProblemType::Denied,
-            Refusal::NotFound(_) => ProblemType::NotFound,
-            Refusal::Conflict(_) => ProblemType::Conflict,
-            Refusal::Gone(_) => ProblemType::Gone,
-            Refusal::Stale(_) => ProblemType::Stale,
-            Refusal::Invalid { .. } => ProblemType::Invalid,
-            Refusal::TooMany(_) => ProblemType::TooMany,
-            Refusal::Unavailable(_) | Refusal::Stopping => ProblemType::Unavailable,
-        };
+        let kind = refusal.problem_type();
         let detail = refusal.to_string();
         let faults = if let Refusal::Invalid { faults, .. } = refusal { faults } else { Vec::new() };
         Self { faults, ..Self::new(kind, detail) }
@@ -103,11 +119,7 @@ impl IntoResponse for Refused {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let denied = if let Self::Denied(denied) = &self { Some(denied.clone()) } else { None };
-        let mut response = Refused::from(self).into_response();
-        // Whoever let the request in records what came of it.
-        denied.map(|denied| response.extensions_mut().insert(denied));
-        response
+        Refused::from(self).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The API's promises, request by request, over a data path that says what the test wants.
 
-mod fixture;
+pub(crate) mod fixture;
 mod doors;
 mod problems;
 mod resources;

@@ -1,6 +1,9 @@
 //! Who asks, from where.
 
-use towpath_access::{Denied, Principal, Target};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use towpath_access::{Denied, Grant, Principal, Target};
 use towpath_catalog::Cause;
 use towpath_resource::Permission;
 
@@ -11,15 +14,39 @@ pub struct Asker {
     pub principal: Principal,
     /// What the catalog records.
     pub cause: Cause,
+    /// What was denied in the course of the request, until the audit trail has it.
+    denied: Arc<Mutex<Vec<Denied>>>,
 }
 
 impl Asker {
+    /// Someone who was let in.
+    pub fn new(principal: Principal, cause: Cause) -> Self {
+        Self { principal, cause, denied: Arc::default() }
+    }
+
     /// Decides whether this may be done there.
     ///
     /// # Errors
     /// It may not.
     pub fn require(&self, permission: Permission, target: &Target) -> Result<(), Denied> {
-        self.principal.decide(permission, Some(target))
+        self.noted(self.principal.decide(permission, Some(target)))
+    }
+
+    /// Decides whether all of this may be given to another.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn require_giving(&self, given: &Grant) -> Result<(), Denied> {
+        self.noted(self.principal.decide_giving(given))
+    }
+
+    /// What was denied since this was last asked.
+    pub(super) fn take_denied(&self) -> Vec<Denied> {
+        std::mem::take(&mut self.denied.lock())
+    }
+
+    fn noted(&self, decided: Result<(), Denied>) -> Result<(), Denied> {
+        decided.inspect_err(|denied| self.denied.lock().push(denied.clone()))
     }
 
     /// Whether this may be done there.

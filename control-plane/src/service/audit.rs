@@ -75,6 +75,13 @@ impl Service {
         self.command(move |catalog| catalog.export(mark, MOST_AUDITED)).await
     }
 
+    /// Records what was denied in the course of a request.
+    pub async fn note_denials(&self, asker: &Asker) {
+        for denied in asker.take_denied() {
+            self.note_refusal(&asker.cause, &Refusal::Denied(denied)).await;
+        }
+    }
+
     /// Records that something was denied, if this is why it was refused. A trail that cannot be written keeps nobody from
     /// being refused.
     pub async fn note_refusal(&self, cause: &Cause, refusal: &Refusal) {

@@ -22,7 +22,7 @@ impl Service {
             Claimed::Foreign => return Err(Refusal::unauthenticated()),
         };
         let cause = Cause { actor: principal.actor.clone(), origin: Some(origin) };
-        Ok(Asker { principal, cause })
+        Ok(Asker::new(principal, cause))
     }
 
     fn by_key(&self, state: &State, id: KeyId, secret: &SecretHash) -> Result<Principal, Refusal> {

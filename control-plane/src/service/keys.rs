@@ -150,7 +150,7 @@ impl Service {
 /// Whoever gives rights must have them.
 fn check_giving(asker: &Asker, state: &State, grants: &[RoleGrant]) -> Result<(), Refusal> {
     for given in grants {
-        asker.principal.decide_giving(&Grant::of_role(state, &given.role, given.scope.clone()))?;
+        asker.require_giving(&Grant::of_role(state, &given.role, given.scope.clone()))?;
     }
     Ok(())
 }

@@ -10,9 +10,13 @@ mod rates;
 mod overview;
 mod refusal;
 mod asker;
+mod need;
 mod authenticate;
+mod admission;
+mod tickets;
 mod sight;
 mod resources;
+mod report;
 mod list;
 mod patch;
 mod watch;
@@ -28,6 +32,7 @@ mod keys;
 mod events;
 mod audit;
 mod history;
+mod follow;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,17 +40,20 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use towpath_access::Target;
 use towpath_catalog::{Catalog, State};
 use towpath_resource::api::FleetStatus;
 use towpath_resource::{AnyManifest, Object, Permission};
 
+pub use admission::Admission;
 pub use asker::Asker;
 pub use audit::MOST_AUDITED;
 pub use events::MOST_EVENTS;
 pub use letters::MOST_LETTERS;
 pub use list::{DEFAULT_PAGE, Filter, ListOrder, ListPage, MOST_ON_PAGE, Sort, SortError};
+pub use need::Need;
 pub use plane::Plane;
 pub use refusal::Refusal;
 pub use resources::{Changed, Put, Shown, parse};
@@ -58,9 +66,12 @@ use crate::control::export::Exports;
 use last_used::LastUsed;
 use overview::View;
 use rates::{Rates, SAMPLE_EVERY};
+use tickets::Tickets;
 
 /// Streams that are followed at once; each costs a reader of the log.
 const MOST_TAILS: usize = 64;
+/// Sockets that are open at once.
+const MOST_SOCKETS: usize = 256;
 
 /// What the service is made of.
 pub struct ServiceConfig {
@@ -89,7 +100,10 @@ struct Inner {
     rates: Mutex<Arc<Rates>>,
     tails: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
     last_used: LastUsed,
+    tickets: Tickets,
+    stopping: CancellationToken,
 }
 
 impl Service {
@@ -97,8 +111,18 @@ impl Service {
     pub fn new(config: ServiceConfig) -> Self {
         let tails = Arc::new(Semaphore::new(MOST_TAILS));
         let watchers = Arc::new(Semaphore::new(watch::MOST_WATCHERS));
+        let sockets = Arc::new(Semaphore::new(MOST_SOCKETS));
         let last_used = LastUsed::open(&config.data_dir);
-        let inner = Arc::new(Inner { config, rates: Mutex::default(), tails, watchers, last_used });
+        let inner = Arc::new(Inner {
+            config,
+            rates: Mutex::default(),
+            tails,
+            watchers,
+            sockets,
+            last_used,
+            tickets: Tickets::default(),
+            stopping: CancellationToken::new(),
+        });
         write_last_uses(&inner);
         let sampled = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -111,6 +135,26 @@ impl Service {
             }
         });
         Self(inner)
+    }
+
+    /// The right to keep a socket open, for as long as it is held.
+    ///
+    /// # Errors
+    /// Too many are open.
+    pub fn socket_permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.0.sockets.clone().try_acquire_owned().map_err(|_| {
+            Refusal::TooMany("too many sockets are open; close one, or use /v1/feed/poll".to_owned())
+        })
+    }
+
+    /// Ends long answers, so that the control plane can stop.
+    pub fn stop(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// Waits until long answers shall end.
+    pub async fn stopped(&self) {
+        self.0.stopping.cancelled().await;
     }
 
     /// The catalog's state.

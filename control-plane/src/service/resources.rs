@@ -187,7 +187,7 @@ impl Service {
             }
             _ => return Ok(()),
         };
-        Ok(asker.principal.decide_giving(&given)?)
+        Ok(asker.require_giving(&given)?)
     }
 }
 

@@ -15,11 +15,13 @@ pub mod letter;
 pub mod log;
 pub mod audit;
 pub mod history;
+pub mod feed;
 
 pub use apply::{Applied, ApplyOutcome, ApplyReport};
 pub use audit::{AuditFilter, AuditOutcome, AuditPage, ExportStatus};
 pub use check::{Finding, SourceCheck, Verdict};
 pub use compare::{CompareLine, CompareOrder, DifferenceKind, RowDifference, StreamSums, StreamVerdict};
+pub use feed::{FeedItem, FeedPage, FeedTicket, FeedWhat};
 pub use fleet::{
     AgentStatus, FleetStatus, Flow, Lag, LogStatus, RouteStatus, SinkStatus, SiteStatus, SourceStatus,
 };

@@ -25,14 +25,14 @@ use crate::control::ca::CaFingerprint;
 use crate::service::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
 use crate::service::{Service, ServiceConfig};
 
-pub(super) const TOKEN: &str = "tpa1.test";
+pub(crate) const TOKEN: &str = "tpa1.test";
 
 #[derive(Default)]
-pub(super) struct FakePlane {
-    pub(super) snapshot: Mutex<Snapshot>,
-    pub(super) letters: Mutex<Vec<Letter>>,
-    pub(super) schemas: Mutex<Vec<StreamVersions>>,
-    pub(super) unready: Mutex<Option<String>>,
+pub(crate) struct FakePlane {
+    pub(crate) snapshot: Mutex<Snapshot>,
+    pub(crate) letters: Mutex<Vec<Letter>>,
+    pub(crate) schemas: Mutex<Vec<StreamVersions>>,
+    pub(crate) unready: Mutex<Option<String>>,
 }
 
 #[async_trait]
@@ -113,31 +113,32 @@ impl Plane for FakePlane {
     }
 }
 
-pub(super) struct Fixture {
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) plane: Arc<FakePlane>,
-    pub(super) router: Router,
+pub(crate) struct Fixture {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) plane: Arc<FakePlane>,
+    pub(crate) service: Service,
+    pub(crate) router: Router,
     _dir: TempDir,
 }
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) content_type: String,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content_type: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The detail of a problem with this status.
-    pub(super) fn problem(&self, status: u16) -> String {
+    pub(crate) fn problem(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.content_type, "application/problem+json", "{}", self.text);
         let problem = self.json();
@@ -149,11 +150,11 @@ impl Answer {
 }
 
 impl Fixture {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::set_up(&ApiSettings::default())
     }
 
-    pub(super) fn set_up(settings: &ApiSettings) -> Self {
+    pub(crate) fn set_up(settings: &ApiSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = Some(Arc::new(AuditKey::generate().unwrap()));
         let (catalog, _) =
@@ -169,11 +170,13 @@ impl Fixture {
             data_dir: dir.path().to_owned(),
             exports: crate::control::export::Exports::default(),
         };
-        Self { catalog, plane, router: router(Service::new(config), settings, true), _dir: dir }
+        let service = Service::new(config);
+        let router = router(service.clone(), settings, true);
+        Self { catalog, plane, service, router, _dir: dir }
     }
 
     /// With a site, an agent, a source, a sink and a route.
-    pub(super) async fn furnished() -> (Self, AgentId) {
+    pub(crate) async fn furnished() -> (Self, AgentId) {
         let fixture = Self::new();
         fixture.post("/v1/apply", "apiVersion: towpath/v1\nkind: Site\nmetadata: {name: plant}\n").await;
         let created = fixture.post("/v1/tokens", r#"{"site": "plant"}"#).await.json();
@@ -184,14 +187,14 @@ impl Fixture {
         (fixture, agent)
     }
 
-    pub(super) async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
         self.ask(method, path, &headers, body).await
     }
 
     /// With these headers and no others.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -211,29 +214,29 @@ impl Fixture {
     }
 
     /// As the admin, with one more header.
-    pub(super) async fn with(&self, method: Method, path: &str, header: (&str, &str), body: &str) -> Answer {
+    pub(crate) async fn with(&self, method: Method, path: &str, header: (&str, &str), body: &str) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
         self.ask(method, path, &[("authorization", &bearer), header], Body::from(body.to_owned())).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, Some(TOKEN), Body::empty()).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.send(Method::POST, path, Some(TOKEN), Body::from(body.to_owned())).await
     }
 
-    pub(super) async fn put(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &str) -> Answer {
         self.send(Method::PUT, path, Some(TOKEN), Body::from(body.to_owned())).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, Some(TOKEN), Body::empty()).await
     }
 }
 
-pub(super) fn name(text: &str) -> ResourceName {
+pub(crate) fn name(text: &str) -> ResourceName {
     ResourceName::new(text).unwrap()
 }
 

@@ -1,0 +1,151 @@
+//! Feeds: what changes, as it changes, over a socket or by long polling.
+
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json, Router, routing};
+use serde::Deserialize;
+use serde_json::json;
+use towpath_catalog::Interface;
+use towpath_record::TimeSpan;
+use towpath_resource::api::{FeedPage, FeedTicket};
+
+use super::endpoint::Endpoint;
+use super::extract::{Args, read};
+use crate::door::{admitted, bearer, origin};
+use crate::feeds::{self, Topic};
+use crate::service::{Admission, Need, Refusal, Service};
+
+/// How long it is waited for something to happen, if nobody says how long.
+const DEFAULT_WAIT: TimeSpan = TimeSpan(std::time::Duration::from_secs(30));
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let text = || json!({ "type": "string" });
+    vec![
+        Endpoint::new(
+            Need::DecidedByContent,
+            Method::POST,
+            "/v1/feed/ticket",
+            routing::post(ticket),
+            "feeds",
+            "create_feed_ticket",
+            "Makes a ticket with which the socket at `/v1/feed?ticket=` can be opened, once, within 30 s.",
+        )
+        .answers::<FeedTicket>()
+        .status(StatusCode::CREATED),
+        Endpoint::new(
+            Need::DecidedByContent,
+            Method::GET,
+            "/v1/feed/poll",
+            routing::get(poll),
+            "feeds",
+            "poll_feed",
+            "Waits for what happens behind a token, and answers it with the next token.",
+        )
+        .argument(
+            "feed",
+            "What is followed.",
+            json!({ "type": "string", "enum": ["status", "resources", "records", "events"] }),
+        )
+        .argument("kind", "The kind whose resources are followed, such as `Site`.", text())
+        .argument("filter", "Which resources, as in lists. Default: all.", text())
+        .argument("stream", "The stream whose records are followed.", text())
+        .argument("from", "Where records begin without a token. Default: `latest`.", text())
+        .argument("every", "The time between two statuses, `1s` to `60s`. Default: `2s`.", text())
+        .argument(
+            "after",
+            "The token of the last answer. Default: from now on; of resources what there is.",
+            text(),
+        )
+        .argument("timeout", "How long to wait, at most `50s`. Default: `30s`.", text())
+        .answers::<FeedPage>(),
+    ]
+}
+
+/// The socket. Whoever opens it is let in by a header, a ticket or its first message, and not by the guard.
+pub(super) fn routes() -> Router<Service> {
+    Router::new().route("/v1/feed", routing::any(open))
+}
+
+async fn ticket(
+    State(service): State<Service>,
+    Extension(admission): Extension<Admission>,
+) -> Result<(StatusCode, Json<FeedTicket>), Refusal> {
+    Ok((StatusCode::CREATED, Json(service.issue_ticket(&admission)?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PollArgs {
+    feed: String,
+    kind: Option<String>,
+    filter: Option<String>,
+    stream: Option<String>,
+    from: Option<String>,
+    every: Option<String>,
+    after: Option<String>,
+    timeout: Option<TimeSpan>,
+}
+
+async fn poll(
+    State(service): State<Service>,
+    Extension(admission): Extension<Admission>,
+    Args(args): Args<PollArgs>,
+) -> Result<Json<FeedPage>, Refusal> {
+    let topic = topic(&args)?;
+    let wait = args.timeout.unwrap_or(DEFAULT_WAIT).0;
+    Ok(Json(feeds::poll(&service, admission, &topic, args.after, wait).await?))
+}
+
+/// What the arguments follow, read as a subscription of a socket is.
+fn topic(args: &PollArgs) -> Result<Topic, Refusal> {
+    let mut topic = json!({ "feed": args.feed });
+    let others =
+        [("filter", &args.filter), ("stream", &args.stream), ("from", &args.from), ("every", &args.every)];
+    for (name, given) in others {
+        if let Some(given) = given {
+            topic[name] = json!(given);
+        }
+    }
+    if let Some(kind) = &args.kind {
+        let kind = kind.parse::<towpath_resource::Kind>();
+        topic["kind"] =
+            json!(kind.map_err(|unknown| Refusal::invalid_argument("kind", unknown.to_string()))?);
+    }
+    read::<Topic>(topic)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenArgs {
+    ticket: Option<String>,
+}
+
+async fn open(
+    State(service): State<Service>,
+    Args(args): Args<OpenArgs>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let upgrade = upgrade.map_err(|error| {
+        Refusal::invalid(format!("this is a WebSocket; /v1/feed/poll answers plain requests ({error})"))
+    })?;
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let admission = match (&args.ticket, bearer(headers)) {
+        (Some(ticket), _) => Some(service.redeem_ticket(ticket)?),
+        (None, Some(_)) => {
+            let need = Need::DecidedByContent;
+            Some(admitted(&service, headers, extensions, Interface::Rest, need).await?)
+        }
+        (None, None) => None,
+    };
+    let (permit, origin) = (service.socket_permit()?, origin(extensions, Interface::Rest));
+    let upgrade = upgrade.max_message_size(feeds::MOST_MESSAGE_BYTES);
+    Ok(upgrade
+        .on_upgrade(async move |socket| {
+            feeds::serve(socket, service, admission, origin).await;
+            drop(permit);
+        })
+        .into_response())
+}

@@ -1,0 +1,56 @@
+//! What each call needs, in one table: a call that is not in it is refused.
+
+use towpath_resource::{Kind, Object, Permission};
+
+use crate::service::Need;
+
+const fn read(object: Object) -> Need {
+    Need::Permission(Permission::read(object))
+}
+
+const fn write(object: Object) -> Need {
+    Need::Permission(Permission::write(object))
+}
+
+const fn operate(object: Object) -> Need {
+    Need::Permission(Permission::operate(object))
+}
+
+const ROUTE: Object = Object::Resource(Kind::Route);
+
+/// Every call and what it needs. The kind of a resource stands in the message, so that those are decided by content.
+pub(super) const NEEDS: &[(&str, Need)] = &[
+    ("/towpath.admin.v1.Resources/List", Need::DecidedByContent),
+    ("/towpath.admin.v1.Resources/Get", Need::DecidedByContent),
+    ("/towpath.admin.v1.Resources/Apply", Need::DecidedByContent),
+    ("/towpath.admin.v1.Resources/Delete", Need::DecidedByContent),
+    ("/towpath.admin.v1.Resources/Watch", Need::DecidedByContent),
+    ("/towpath.admin.v1.Routes/Describe", read(ROUTE)),
+    ("/towpath.admin.v1.Routes/Replay", operate(ROUTE)),
+    ("/towpath.admin.v1.Routes/Compare", operate(ROUTE)),
+    ("/towpath.admin.v1.Routes/AcceptSchema", operate(Object::Schema)),
+    ("/towpath.admin.v1.Sources/Check", operate(Object::Resource(Kind::Source))),
+    ("/towpath.admin.v1.Agents/Revoke", operate(Object::Resource(Kind::Agent))),
+    ("/towpath.admin.v1.Fleet/GetStatus", read(Object::Status)),
+    ("/towpath.admin.v1.Fleet/WatchStatus", read(Object::Status)),
+    ("/towpath.admin.v1.Streams/List", read(Object::Stream)),
+    ("/towpath.admin.v1.Streams/Read", read(Object::Record)),
+    ("/towpath.admin.v1.Schemas/List", read(Object::Schema)),
+    ("/towpath.admin.v1.Schemas/Get", read(Object::Schema)),
+    ("/towpath.admin.v1.Schemas/Diff", read(Object::Schema)),
+    ("/towpath.admin.v1.DeadLetters/List", read(Object::DeadLetter)),
+    ("/towpath.admin.v1.DeadLetters/Get", read(Object::DeadLetter)),
+    ("/towpath.admin.v1.DeadLetters/Replay", operate(Object::DeadLetter)),
+    ("/towpath.admin.v1.Tokens/Create", write(Object::EnrolmentToken)),
+    ("/towpath.admin.v1.Tokens/List", read(Object::EnrolmentToken)),
+    ("/towpath.admin.v1.Tokens/Revoke", write(Object::EnrolmentToken)),
+    ("/towpath.admin.v1.Events/List", read(Object::Audit)),
+    ("/towpath.admin.v1.Events/Follow", read(Object::Audit)),
+    // Only to be known.
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::DecidedByContent),
+];
+
+/// What the call at this path needs.
+pub(super) fn of(path: &str) -> Option<Need> {
+    NEEDS.iter().find(|(call, _)| *call == path).map(|(_, need)| *need)
+}
