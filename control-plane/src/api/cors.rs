@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
-use super::settings::CorsSettings;
+use super::settings::{CorsSettings, WebOrigin};
 use super::stamp::REQUEST_ID;
 
 /// How long a browser may remember what is allowed.
@@ -19,8 +19,7 @@ pub(super) fn allowed<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
     settings: &CorsSettings,
 ) -> Router<S> {
-    let origins: Vec<HeaderValue> =
-        settings.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let origins: Vec<HeaderValue> = settings.origins.iter().map(WebOrigin::header).collect();
     if origins.is_empty() {
         return router;
     }

@@ -51,7 +51,7 @@ use tower_http::timeout::TimeoutLayer;
 pub(crate) use extract::read;
 pub use health::metrics_router;
 pub use problem_type::ProblemType;
-pub use settings::{ApiSettings, CorsSettings, RateSettings};
+pub use settings::{ApiSettings, CorsSettings, RateSettings, WebOrigin, WebOriginError};
 
 use crate::service::Service;
 use endpoint::Endpoint;

@@ -55,7 +55,7 @@ async fn pages_of_other_origins_are_let_in_only_by_configuration() {
     let answer = closed.ask(Method::OPTIONS, "/v1/sites/x", &preflight, "".into()).await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
 
-    let cors = CorsSettings { origins: vec![origin.to_owned()] };
+    let cors = CorsSettings { origins: vec![origin.to_owned().try_into().unwrap()] };
     let open = Fixture::set_up(&ApiSettings { cors, ..ApiSettings::default() });
     let answer = open.ask(Method::OPTIONS, "/v1/sites/x", &preflight, "".into()).await;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::OK, origin));
