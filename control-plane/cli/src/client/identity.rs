@@ -106,7 +106,12 @@ impl Client {
     pub async fn is_known(&self) -> Answer<bool> {
         match self.status().await {
             Ok(_) => Ok(true),
-            Err(ClientError::Refused(problem)) => Ok(problem.status != StatusCode::UNAUTHORIZED.as_u16()),
+            Err(ClientError::Refused(problem)) if problem.status == StatusCode::FORBIDDEN.as_u16() => {
+                Ok(true)
+            }
+            Err(ClientError::Refused(problem)) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

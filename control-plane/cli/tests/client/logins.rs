@@ -70,7 +70,8 @@ async fn a_login_with_a_password_is_kept_as_a_session_for_its_owner_only() {
     desk.run(&args[..5]).await.unwrap();
 
     let asked = desk.server.asked();
-    assert_eq!(asked[0].body, r#"{"password":"geheim","user":"ana"}"#);
+    let sent: serde_json::Value = serde_json::from_str(&asked[0].body).unwrap();
+    assert_eq!(sent, json!({ "user": "ana", "password": "geheim" }));
     assert_eq!((asked[0].authorization.as_str(), asked[1].authorization.as_str()), ("", "Bearer s1"));
     let contexts = desk.contexts();
     let (name, context) = contexts.chosen(None).unwrap();
