@@ -143,7 +143,7 @@ async fn open(
     let (permit, origin) = (service.socket_permit()?, origin(extensions, Interface::Rest));
     let upgrade = upgrade.max_message_size(feeds::MOST_MESSAGE_BYTES);
     Ok(upgrade
-        .on_upgrade(async move |socket| {
+        .on_upgrade(move |socket| async move {
             feeds::serve(socket, service, admission, origin).await;
             drop(permit);
         })

@@ -5,14 +5,14 @@ use towpath_resource::api::{FeedItem, Problem};
 
 use super::topic::Topic;
 
-/// What a client says.
-#[derive(Debug, Deserialize)]
+/// What a client says. Without [`Debug`], since it can hold a secret.
+#[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Said {
     /// Who it is, as its first message, if neither a header nor a ticket has said so.
     Login {
         /// The token that it would send as `Authorization: Bearer`.
-        token: zeroize::Zeroizing<String>,
+        token: String,
     },
     /// Follows something.
     Subscribe {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -116,7 +117,7 @@ impl Session {
                 Some(word) = self.words.recv() => self.pass_on(word).await,
                 _ = pings.tick() => {
                     if heard.elapsed() > MOST_SILENCE { Err(Gone) }
-                    else { send(&mut self.socket, Message::Ping(Vec::new().into())).await }
+                    else { send(&mut self.socket, Message::Ping(Bytes::new())).await }
                 }
             };
             if done.is_err() {

@@ -12,7 +12,7 @@ use towpath_resource::api::{FeedItem, FeedWhat, StreamRecord};
 use towpath_resource::{Kind, Object, Permission, StartFrom};
 
 use super::token::{Token, foreign};
-use crate::service::{Asker, Reading, Refusal, Service, WatchEvent, WatchOrder};
+use crate::service::{Asker, Filter, Reading, Refusal, Service, WatchEvent, WatchOrder};
 
 const DEFAULT_PULSE: Duration = Duration::from_secs(2);
 
@@ -101,7 +101,7 @@ async fn resources(
     since: Option<u64>,
 ) -> Result<Items, Refusal> {
     asker.principal.decide(Permission::read(Object::Resource(kind)), None)?;
-    let filter = filter.map(str::parse).transpose()?.unwrap_or_default();
+    let filter = filter.map(str::parse::<Filter>).transpose()?.unwrap_or_default();
     let events = service.watch(asker, kind, WatchOrder { filter, since }).await?;
     let mut has_begun = false;
     Ok(events.flat_map(move |event| stream::iter(changes(kind, event, &mut has_begun))).boxed())
