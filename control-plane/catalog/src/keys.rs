@@ -120,7 +120,7 @@ impl State {
                     previous: None,
                 };
                 self.keys.insert_mut(*id, key);
-                touched.push(Key::ApiKey(*id));
+                touched.push(Key::OfApi(*id));
             }
             EventKind::KeyRotated { id, hash, previous_until, expires_at, .. } => {
                 if let Some(known) = self.keys.get(id) {
@@ -129,11 +129,11 @@ impl State {
                     let (hash, expires_at, previous) = (*hash, *expires_at, Some(previous));
                     self.keys.insert_mut(*id, ApiKey { hash, expires_at, previous, ..known.clone() });
                 }
-                touched.push(Key::ApiKey(*id));
+                touched.push(Key::OfApi(*id));
             }
             EventKind::KeyRevoked { id, .. } => {
                 self.keys.remove_mut(id);
-                touched.push(Key::ApiKey(*id));
+                touched.push(Key::OfApi(*id));
             }
             _ => {}
         }

@@ -186,7 +186,7 @@ impl State {
             Key::Resource(kind, name) => self.get(*kind, name).as_ref().map(json),
             Key::Token(id) => self.tokens.get(id).map(json),
             Key::AdminToken(id) => self.admin_tokens.get(id).map(json),
-            Key::ApiKey(id) => self.keys.get(id).map(json),
+            Key::OfApi(id) => self.keys.get(id).map(json),
             Key::Certificate(id) => self.certificates.get(id).map(json),
             Key::Revocation(id) => self.revoked.get(id).map(json),
             Key::Replay(id) => self.replays.get(id).map(json),
