@@ -33,6 +33,6 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Where a request came from.
 pub(crate) fn origin(extensions: &Extensions, interface: Interface) -> Origin {
-    let address = extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.0.ip());
+    let address = extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.ip());
     Origin { address, interface, request: Uuid::now_v7() }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! tpa1.<secret>                 the first admin's token
 //! tpk1.<key's id>.<secret>      a key                              secrets: 32 bytes, base64url without padding
+//! tpf1.<secret>                 a ticket for a feed's socket
 //! ```
 //!
 //! Whatever does not begin with one of these is the token of an identity provider.
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 const ADMIN: &str = "tpa1";
 const KEY: &str = "tpk1";
+const TICKET: &str = "tpf1";
 const SECRET_BYTES: usize = 32;
 
 /// A secret that was just made. It is shown once and kept nowhere.
@@ -54,6 +56,14 @@ impl Bearer {
     /// The operating system gives no random bytes.
     pub fn key(id: KeyId) -> Result<Self, NoRandomBytes> {
         Self::mint(&format!("{KEY}.{id}"))
+    }
+
+    /// A new ticket for the socket of feeds.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub fn ticket() -> Result<Self, NoRandomBytes> {
+        Self::mint(TICKET)
     }
 
     fn mint(beginning: &str) -> Result<Self, NoRandomBytes> {

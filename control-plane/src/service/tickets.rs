@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -12,12 +10,12 @@ use towpath_catalog::SecretHash;
 use towpath_resource::api::FeedTicket;
 
 use super::{Admission, Refusal, Service};
+use crate::control::bearer::Bearer;
 
 /// How long a ticket can be used.
 const LIFE: Duration = Duration::from_secs(30);
 /// Tickets that wait to be used at most.
 const MOST: usize = 4_096;
-const SECRET_BYTES: usize = 32;
 
 /// Tickets that were not used yet, by the hashes of their secrets. They are kept in memory only: whoever lost one in a
 /// restart asks for another.
@@ -35,9 +33,7 @@ impl Service {
     /// # Errors
     /// Too many tickets wait, or there is no randomness.
     pub fn issue_ticket(&self, admission: &Admission) -> Result<FeedTicket, Refusal> {
-        let mut secret = [0; SECRET_BYTES];
-        getrandom::fill(&mut secret).map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        let ticket = format!("tpf1.{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let ticket = Bearer::ticket()?;
         let now = Instant::now();
         let mut waiting = self.0.tickets.0.lock();
         waiting.retain(|_, ticket| ticket.until > now);
@@ -47,8 +43,8 @@ impl Service {
             ));
         }
         let admitted = Waiting { until: now + LIFE, admission: admission.clone() };
-        waiting.insert(SecretHash::of(&ticket).0, admitted);
-        Ok(FeedTicket { ticket, expires_at: Timestamp::now() + LIFE })
+        waiting.insert(ticket.hash().0, admitted);
+        Ok(FeedTicket { ticket: ticket.reveal().to_owned(), expires_at: Timestamp::now() + LIFE })
     }
 
     /// Lets in whoever presents a ticket, and voids it.

@@ -39,8 +39,8 @@ fn of(kind: &str) -> ListResourcesRequest {
 }
 
 fn fields(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
-    violations.into_iter().map(|violation| violation.field).collect()
+    let bad = status.get_details_bad_request().map(|bad| bad.field_violations);
+    bad.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
 }
 
 #[test]
