@@ -6,7 +6,7 @@
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use towpath_resource::Fault;
 use towpath_resource::api::problem::{CONTENT_TYPE, Problem};
 
@@ -20,7 +20,7 @@ pub(super) struct Refused {
     detail: String,
     faults: Vec<Fault>,
     /// Further members of the document.
-    members: Map<String, Value>,
+    members: Vec<(String, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -33,7 +33,7 @@ impl Refused {
             }
             _ => Vec::new(),
         };
-        Self { kind, detail: detail.into(), faults: Vec::new(), members: Map::new(), headers }
+        Self { kind, detail: detail.into(), faults: Vec::new(), members: Vec::new(), headers }
     }
 
     /// With a header of the answer, in place of one of its name.

@@ -23,16 +23,15 @@ const BATCH: usize = 256;
 const MIN_PULSE: Duration = Duration::from_secs(1);
 const MAX_PULSE: Duration = Duration::from_secs(60);
 
+/// Events with their numbers, one after the other.
+pub(crate) type Numbered = BoxStream<'static, Result<(u64, Value), Refusal>>;
+
 impl Service {
     /// Follows the events with their numbers, from now on or behind a number. Dropping the answer ends the work.
     ///
     /// # Errors
     /// They are not the asker's to see, or too many watch.
-    pub fn follow_events(
-        &self,
-        asker: &Asker,
-        after: Option<u64>,
-    ) -> Result<BoxStream<'static, Result<(u64, Value), Refusal>>, Refusal> {
+    pub fn follow_events(&self, asker: &Asker, after: Option<u64>) -> Result<Numbered, Refusal> {
         asker.require(Permission::read(Object::Audit), &Target::named("all that happened"))?;
         let states = self.0.config.catalog.subscribe();
         let seq = after.unwrap_or_else(|| states.borrow().seq);

@@ -116,7 +116,7 @@ impl<'a> Check<'a> {
         for (kind, content) in members(&old["content"]) {
             match new["content"].get(kind) {
                 Some(now) => {
-                    self.schema(&format!("{place} ({kind})"), way, &content["schema"], &now["schema"], 0)
+                    self.schema(&format!("{place} ({kind})"), way, &content["schema"], &now["schema"], 0);
                 }
                 None => self.found.push(format!("{place}: {kind} is gone")),
             }

@@ -70,7 +70,8 @@ pub(super) fn holds(value: &Value, path: &[String], text: &str) -> bool {
             members.get(step).is_some_and(|member| holds(member, rest, text))
         }
         (Value::String(found), None) => found == text,
-        (Value::Bool(_) | Value::Number(_), None) => value.to_string() == text,
+        (Value::Bool(found), None) => text.parse() == Ok(*found),
+        (Value::Number(found), None) => found.to_string() == text,
         _ => false,
     }
 }
