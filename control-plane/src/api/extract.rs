@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 use towpath_resource::{Fault, nearest};
 
+use super::MAX_BODY_BYTES;
 use super::endpoint::MERGE_PATCH;
-use super::problem::Refused;
+use super::problem::{Refused, explain};
 use super::problem_type::ProblemType;
 use crate::service::{Asker, Refusal};
 
@@ -50,7 +51,11 @@ pub(super) async fn whole_body(parts: &Parts, body: axum::body::Body) -> Result<
         let refused = Refused::new(ProblemType::MediaType, "the body is compressed; send it as it is");
         return Err(refused.header(ACCEPT_ENCODING, HeaderValue::from_static("identity")).into_response());
     }
-    // The limit of its size is noted in the extensions.
+    let said = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
+        return Err(explain(StatusCode::PAYLOAD_TOO_LARGE).into_response());
+    }
+    // What does not say its size is counted as it comes: the limit is noted in the extensions.
     let mut request = Request::new(body);
     *request.extensions_mut() = parts.extensions.clone();
     match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
