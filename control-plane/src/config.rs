@@ -1,6 +1,6 @@
 //! How a control plane is set up: one YAML file, every field of which has a default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use towpath_log::Retention;
 use towpath_record::{ByteSize, RegionName, TimeSpan};
 
 use crate::api::ApiSettings;
+use crate::egress::Allowed;
 
 /// The configuration file of a control plane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct ControlConfig {
     pub api: ApiSettings,
     /// Who is let into the API.
     pub access: AccessSettings,
+    /// Where requests go out to.
+    pub egress: EgressSettings,
     /// The audit trail.
     pub audit: AuditSettings,
 }
@@ -72,6 +75,18 @@ pub struct AccessSettings {
     /// Longest life of a key. Keys made before it was set live on as they were made. Default: none, so that a key may
     /// live until it is revoked.
     pub key_max_ttl: Option<TimeSpan>,
+    /// How old a token of an identity provider may be, however long it says that it holds. Default: as long as it says.
+    pub max_token_age: Option<TimeSpan>,
+}
+
+/// Where requests go out to: to identity providers, and to whatever else resources name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressSettings {
+    /// Networks, addresses and hosts that requests may go to though they are not public. Default: none.
+    pub allow: Vec<Allowed>,
+    /// A file with certificates of authorities, PEM, that are trusted beside those that this machine trusts. Default: none.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for ControlConfig {
@@ -84,6 +99,7 @@ impl Default for ControlConfig {
             api: ApiSettings::default(),
             access: AccessSettings::default(),
             audit: AuditSettings::default(),
+            egress: EgressSettings::default(),
         }
     }
 }

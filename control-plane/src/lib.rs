@@ -6,6 +6,7 @@
 pub mod config;
 pub mod control;
 pub mod http;
+pub mod egress;
 mod link;
 mod data;
 pub mod cell;

@@ -31,11 +31,12 @@ use crate::control::tls;
 use crate::control::verifier::Revocations;
 use crate::control::{audit, audit_key};
 use crate::data::retention;
+use crate::egress::Egress;
 use crate::grpc;
 use crate::http::{self, Waits};
 use crate::link::endpoint;
 use crate::link::reset::ResetKey;
-use crate::service::{Service, ServiceConfig};
+use crate::service::{Pepper, Service, ServiceConfig};
 
 /// How many free port numbers are tried when any will do: one must be free on both TCP and UDP.
 const PORT_TRIES: usize = 20;
@@ -70,6 +71,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let ca = Arc::new(ca);
     let catalog = open_catalog(&data_dir, &config)?;
     catalog.record_certificate_authority(&ca.fingerprint().to_string())?;
+    let egress = Arc::new(Egress::new(&config.egress)?);
     let (tcp, udp) = bind(listen)?;
     let address = tcp.local_addr()?;
     bootstrap::admin(&data_dir, &catalog, address, ca.certificate_pem())?;
@@ -105,9 +107,12 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         ca: ca.fingerprint(),
         metrics: Arc::new(move || metrics.render()),
         access: config.access,
+        pepper: Pepper::open_or_create(&data_dir)?,
         data_dir,
         exports,
+        egress,
     });
+    let kept = service.clone();
     if let Some(address) = options.metrics {
         serve_metrics(address, service.clone(), stop.clone()).await?;
     }
@@ -125,7 +130,14 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     http::serve(listener, https, router, Waits::default(), stop).await;
     auditing.await.context("the audit trail was left unsigned")?;
+    written(kept).await?;
     linking.await.context("the link ended unexpectedly")
+}
+
+/// Writes what the service keeps beside the catalog, for the next start.
+async fn written(service: Service) -> anyhow::Result<()> {
+    let done = tokio::task::spawn_blocking(move || service.write()).await;
+    done.context("what is kept beside the catalog was not written")
 }
 
 /// The gRPC paths of enrolment, which share the port with the API.

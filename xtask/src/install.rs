@@ -1,4 +1,4 @@
-//! What a fresh machine lacks: Debian packages that tests talk to, and cargo's own tools.
+//! What a fresh machine lacks: Debian packages and packages of Node that tests talk to, and cargo's own tools.
 
 use std::path::Path;
 
@@ -9,6 +9,9 @@ use crate::workspace::Workspace;
 
 /// The one list of Debian packages that tests and benches need.
 const LIST: &str = "tests/packages.txt";
+
+/// The folder of the packages of Node.
+const NODE: &str = "tests/oidc";
 
 /// A package to install, and the reason shown when it is.
 #[derive(PartialEq, Eq, Debug)]
@@ -36,6 +39,27 @@ pub(crate) fn packages(workspace: &Workspace) -> Result<()> {
     as_root(&workspace.root, &["apt-get", "update", "--quiet"])?;
     let install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"];
     as_root(&workspace.root, &[&install[..], &names].concat())
+}
+
+/// Installs the packages of Node that tests run, as their lock file has them, without running any script of theirs.
+pub(crate) fn node_modules(workspace: &Workspace) -> Result<()> {
+    let dir = workspace.root.join(NODE);
+    let changed = |name: &str| std::fs::metadata(dir.join(name)).and_then(|file| file.modified()).ok();
+    // npm leaves a copy of the lock file it installed from.
+    if changed("node_modules/.package-lock.json")
+        .is_some_and(|done| Some(done) >= changed("package-lock.json"))
+    {
+        return Ok(());
+    }
+    if !succeeds("npm", &["--version"]) {
+        // Not in the list of packages: where Node comes from its makers, npm comes with it and Debian's is in the way.
+        as_root(
+            &workspace.root,
+            &["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "npm"],
+        )?;
+    }
+    println!("Installing the OpenID provider that the tests run");
+    run(&mut command(&dir, "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
 }
 
 /// Installs a cargo subcommand from its registry package if it is missing. A debug build: it is run seldom and

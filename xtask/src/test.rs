@@ -10,6 +10,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, may_install: bool, args: &[String]) -> Result<()> {
     if may_install {
         install::packages(workspace)?;
+        install::node_modules(workspace)?;
     }
     let cargo = |args: &[&str]| process::run(&mut command(&workspace.root, "cargo", args));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();

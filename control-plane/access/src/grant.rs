@@ -2,7 +2,7 @@
 
 use towpath_catalog::{Actor, State};
 use towpath_record::ResourceName;
-use towpath_resource::{BuiltInRole, Permission, Permissions, RoleBindingSpec, Scope, Subject};
+use towpath_resource::{BuiltInRole, Permission, Permissions, RoleBindingSpec, RoleGrant, Scope, Subject};
 
 use crate::target::Target;
 
@@ -10,7 +10,7 @@ use crate::target::Target;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
     /// The role they come from.
-    pub role: String,
+    pub role: ResourceName,
     /// The permissions.
     pub permissions: Vec<Permissions>,
     /// Where they hold.
@@ -20,7 +20,8 @@ pub struct Grant {
 impl Grant {
     /// A role everywhere.
     pub fn everywhere(role: BuiltInRole) -> Self {
-        Self { role: role.as_str().to_owned(), permissions: role.permissions(), scope: Scope::default() }
+        let name = ResourceName::new(role.as_str()).expect("a role is named as resources are");
+        Self { role: name, permissions: role.permissions(), scope: Scope::default() }
     }
 
     /// What a role gives within a scope. Nothing, if there is no such role any more.
@@ -28,7 +29,7 @@ impl Grant {
         let permissions = BuiltInRole::named(role.as_str())
             .map(BuiltInRole::permissions)
             .or_else(|| state.roles.get(role).map(|role| role.spec.permissions.clone()));
-        Self { role: role.to_string(), permissions: permissions.unwrap_or_default(), scope }
+        Self { role: role.clone(), permissions: permissions.unwrap_or_default(), scope }
     }
 
     /// Whether it allows this, on something or other.
@@ -39,6 +40,12 @@ impl Grant {
     /// Whether it allows this on that.
     pub(crate) fn allows(&self, permission: Permission, target: &Target) -> bool {
         self.contains(permission) && target.is_within(&self.scope)
+    }
+}
+
+impl From<Grant> for RoleGrant {
+    fn from(grant: Grant) -> Self {
+        Self { role: grant.role, scope: grant.scope }
     }
 }
 

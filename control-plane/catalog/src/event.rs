@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName, RouteId};
 use towpath_resource::{
-    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RoleGrant, StartFrom, TokenId, UserId,
+    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RoleGrant, SessionId, StartFrom, TokenId,
+    UserId,
 };
 use uuid::Uuid;
 
 use crate::secret::SecretHash;
 use crate::state::AcceptedSchema;
+use crate::users::{PasswordHash, SessionEnd};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -195,6 +197,53 @@ pub enum EventKind {
         /// Its name.
         name: ResourceName,
     },
+    /// A user was made.
+    UserCreated {
+        /// The user.
+        id: UserId,
+        /// The name.
+        name: ResourceName,
+        /// The hash of the password.
+        hash: PasswordHash,
+    },
+    /// A user got another password, and all sessions of the user ended.
+    UserPasswordSet {
+        /// The user.
+        id: UserId,
+        /// The name.
+        name: ResourceName,
+        /// The hash of the password.
+        hash: PasswordHash,
+    },
+    /// A user was deleted, and all sessions of the user ended.
+    UserDeleted {
+        /// The user.
+        id: UserId,
+        /// The name.
+        name: ResourceName,
+    },
+    /// A login opened a session. Of too many sessions of one user, the oldest ended.
+    SessionOpened {
+        /// The session.
+        id: SessionId,
+        /// The user.
+        user: UserId,
+        /// The user's name.
+        name: ResourceName,
+        /// When it ends by itself.
+        expires_at: Timestamp,
+    },
+    /// A session was closed before its time.
+    SessionClosed {
+        /// The session.
+        id: SessionId,
+        /// The user.
+        user: UserId,
+        /// The user's name.
+        name: ResourceName,
+        /// Why.
+        why: SessionEnd,
+    },
     /// A resource was created or changed.
     ResourceApplied {
         /// The resource as it is now.
@@ -300,6 +349,11 @@ impl EventKind {
             | Self::KeyCreated { .. }
             | Self::KeyRotated { .. }
             | Self::KeyRevoked { .. }
+            | Self::UserCreated { .. }
+            | Self::UserPasswordSet { .. }
+            | Self::UserDeleted { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionClosed { .. }
             | Self::TokenRevoked { .. }
             | Self::CertificateIssued { .. }
             | Self::DeadLetterReplayed { .. }

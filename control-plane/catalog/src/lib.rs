@@ -29,6 +29,7 @@ mod resources;
 mod references;
 mod admin_tokens;
 pub mod keys;
+pub mod users;
 pub mod state;
 mod transition;
 mod projection;
@@ -67,3 +68,4 @@ pub use state::{
 };
 pub use terms::{Expected, Found, Stale, Terms};
 pub use trail::{Exported, Mark};
+pub use users::{PasswordHash, Session, SessionEnd, User, UserError};

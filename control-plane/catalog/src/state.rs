@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use towpath_audit::EventHash;
 use towpath_record::{AgentId, ResourceName, RouteId, SchemaHash, SinkId, SourceId, StreamName};
 use towpath_resource::{
-    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RouteSpec, SinkSpec, SiteSpec, SourceSpec,
-    Spec, StartFrom, TokenId, kind_of, nearest, with_kinds,
+    AdminTokenId, AgentSpec, AnyResource, KeyId, Kind, Resource, RouteSpec, SessionId, SinkSpec, SiteSpec,
+    SourceSpec, Spec, StartFrom, TokenId, UserId, kind_of, nearest, with_kinds,
 };
 
 use crate::error::UnknownResource;
@@ -16,6 +16,7 @@ use crate::keys::ApiKey;
 use crate::references::References;
 use crate::resources::Resources;
 use crate::secret::SecretHash;
+use crate::users::{Session, User};
 
 /// A map whose clone shares everything with it, so that a new state costs what it changes.
 pub type Map<K, V> = rpds::RedBlackTreeMapSync<K, V>;
@@ -43,6 +44,10 @@ macro_rules! state {
             pub admin_tokens: Map<AdminTokenId, AdminToken>,
             /// Keys of programs.
             pub keys: Map<KeyId, ApiKey>,
+            /// People whom the control plane knows by a password.
+            pub users: Map<UserId, User>,
+            /// Sessions that logins opened; some may be over.
+            pub sessions: Map<SessionId, Session>,
             /// The newest certificate of each agent.
             pub certificates: Map<AgentId, Certificate>,
             /// Agents that were cut off, deleted ones included.

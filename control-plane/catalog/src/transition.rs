@@ -5,7 +5,9 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use towpath_audit::EventHash;
 use towpath_record::{AgentId, ResourceName, RouteId};
-use towpath_resource::{AdminTokenId, AnyResource, KeyId, Kind, Resource, TokenId, each_kind};
+use towpath_resource::{
+    AdminTokenId, AnyResource, KeyId, Kind, Resource, SessionId, TokenId, UserId, each_kind,
+};
 
 use crate::event::{Event, EventKind};
 use crate::state::{AdminToken, Certificate, Replay, Revocation, State, Table, Token, TokenUse};
@@ -20,6 +22,8 @@ pub(crate) enum Key {
     Token(TokenId),
     AdminToken(AdminTokenId),
     OfApi(KeyId),
+    User(UserId),
+    Session(SessionId),
     Certificate(AgentId),
     Revocation(AgentId),
     Replay(RouteId),
@@ -43,16 +47,15 @@ impl State {
                 self.admin_tokens.insert_mut(*id, token);
                 touched.push(Key::AdminToken(*id));
             }
-            EventKind::AdminTokenRevoked { id, .. } => {
-                if let Some(known) = self.admin_tokens.get(id) {
-                    let revoked_at = Some(event.at);
-                    self.admin_tokens.insert_mut(*id, AdminToken { revoked_at, ..known.clone() });
-                }
-                touched.push(Key::AdminToken(*id));
-            }
+            EventKind::AdminTokenRevoked { id, .. } => self.revoke_admin(*id, event.at, &mut touched),
             EventKind::KeyCreated { .. } | EventKind::KeyRotated { .. } | EventKind::KeyRevoked { .. } => {
                 self.take_key(event, &mut touched);
             }
+            EventKind::UserCreated { .. }
+            | EventKind::UserPasswordSet { .. }
+            | EventKind::UserDeleted { .. }
+            | EventKind::SessionOpened { .. }
+            | EventKind::SessionClosed { .. } => self.take_user(event, &mut touched),
             EventKind::ResourceApplied { resource } => self.put(event, resource, &mut touched),
             EventKind::ResourceDeleted { resource } => self.remove(event, resource, &mut touched),
             EventKind::TokenCreated { id, hash, site, expires_at } => {
@@ -97,6 +100,14 @@ impl State {
         self.seq = event.seq;
         self.head = hash;
         touched
+    }
+
+    fn revoke_admin(&mut self, id: AdminTokenId, at: Timestamp, touched: &mut Vec<Key>) {
+        if let Some(known) = self.admin_tokens.get(&id) {
+            let revoked_at = Some(at);
+            self.admin_tokens.insert_mut(id, AdminToken { revoked_at, ..known.clone() });
+        }
+        touched.push(Key::AdminToken(id));
     }
 
     fn put(&mut self, event: &Event, resource: &AnyResource, touched: &mut Vec<Key>) {
@@ -190,6 +201,8 @@ impl fmt::Display for Key {
             Self::Token(id) => write!(f, "token/{id}"),
             Self::AdminToken(id) => write!(f, "admin-token/{id}"),
             Self::OfApi(id) => write!(f, "key/{id}"),
+            Self::User(id) => write!(f, "user/{id}"),
+            Self::Session(id) => write!(f, "session/{id}"),
             Self::Certificate(id) => write!(f, "certificate/{id}"),
             Self::Revocation(id) => write!(f, "revocation/{id}"),
             Self::Replay(id) => write!(f, "replay/{id}"),

@@ -6,6 +6,7 @@ mod resources;
 mod observe;
 mod here;
 mod audit;
+mod keys;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use crate::demo::DemoArgs;
 
 pub use access::{AgentCommand, ContextCommand, LoginArgs, LogoutArgs, TokenCommand, WhoamiArgs};
 pub use here::{CompletionArgs, DoctorArgs, ManArgs, Shell};
+pub use keys::{KeyCommand, ScopeArgs, UserCommand};
 pub use observe::{
     CompareArgs, DeadLettersCommand, EventsArgs, LogsArgs, ReplayArgs, SchemaCommand, SourceCommand,
     StatusArgs, TailArgs, TopArgs, View,
@@ -89,6 +91,12 @@ pub enum Command {
     /// Makes, lists and takes back the tokens with which agents enrol.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Makes, lists, renews and takes back the keys with which programs use the API.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Looks after people whom the control plane knows by a password.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Cuts agents off.
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -2,6 +2,7 @@
 
 mod connect;
 mod credential;
+mod keys;
 mod lines;
 mod identity;
 mod resources;

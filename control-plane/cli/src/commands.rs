@@ -19,7 +19,10 @@ mod replay;
 mod compare;
 mod source;
 mod schema;
+mod secret;
 mod token;
+mod key;
+mod user;
 mod agent;
 mod audit;
 mod history;
@@ -72,6 +75,8 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Compare(args) => compare::run(&client()?, &args, out).await,
         Command::Source(command) => source::run(&client()?, command, out).await,
         Command::Token(command) => token::run(&client()?, command, out).await,
+        Command::Key(command) => key::run(&client()?, command, out).await,
+        Command::User(command) => user::run(&client()?, command, out).await,
         Command::Agent(command) => agent::run(&client()?, command, out).await,
         Command::Login(args) => login::run(&args, (file, name), out).await,
         Command::Logout(_) => logout::run((file, name), out).await,

@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
+use towpath_catalog::Origin;
 use towpath_resource::{Fault, nearest};
 
 use super::MAX_BODY_BYTES;
@@ -27,6 +28,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Refusal::unauthenticated)
+    }
+}
+
+/// Where a request came from.
+pub(super) struct CameFrom(pub(super) Origin);
+
+impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        parts.extensions.get::<Origin>().cloned().map(Self).ok_or_else(Refusal::unauthenticated)
     }
 }
 

@@ -67,6 +67,10 @@ pub(super) async fn guard(
     };
     let request_id = request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
     let origin = Origin { address, interface: Interface::Rest, request: request_id };
+    request.extensions_mut().insert(origin.clone());
+    if need == Need::Nothing {
+        return Ok(next.run(request).await);
+    }
     let admission = doors.admit(request.headers(), origin, need).await?;
     let asker = admission.asker.clone();
     let left = doors.rates.of_principal(&asker.cause.actor)?;

@@ -9,6 +9,7 @@ use towpath_resource::{Object, Permission};
 
 use super::endpoint::Endpoint;
 use super::extract::Body;
+use super::problem_type::ProblemType;
 use crate::service::{Asker, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -50,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .status(StatusCode::NO_CONTENT),
         Endpoint::new(write, Method::POST, "/v1/keys/{id}/rotate", rotate, "keys", "rotate_key", rotated)
             .takes::<RotateOrder>()
+            .refuses(ProblemType::Conflict)
             .answers::<CreatedKey>(),
         Endpoint::new(
             write,

@@ -27,6 +27,8 @@ mod compare;
 mod sources;
 mod tokens;
 mod keys;
+mod users;
+mod auth;
 mod status;
 mod streams;
 mod schemas;
@@ -89,7 +91,7 @@ pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> 
     stamp::stamped(router).with_state(service)
 }
 
-/// Every endpoint that needs a token, topic by topic.
+/// Every endpoint, topic by topic.
 fn endpoints() -> Vec<Endpoint> {
     let topics = [
         apply::endpoints(),
@@ -100,6 +102,8 @@ fn endpoints() -> Vec<Endpoint> {
         sources::endpoints(),
         tokens::endpoints(),
         keys::endpoints(),
+        users::endpoints(),
+        auth::endpoints(),
         status::endpoints(),
         streams::endpoints(),
         schemas::endpoints(),

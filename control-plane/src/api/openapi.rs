@@ -163,10 +163,15 @@ fn operation(endpoint: Endpoint, generator: &mut SchemaGenerator) -> Value {
         "x-permission": match endpoint.need {
             Need::Permission(permission) => permission.to_string(),
             Need::DecidedByContent => "as the content needs".to_owned(),
+            Need::ToBeKnown => "to be known".to_owned(),
+            Need::Nothing => "none".to_owned(),
         },
         "parameters": parameters,
         "responses": responses,
     });
+    if endpoint.need == Need::Nothing {
+        operation["security"] = json!([]);
+    }
     if let Some(takes) = endpoint.takes {
         operation["requestBody"] = json!({ "required": true, "content": content(takes, generator) });
     }

@@ -13,3 +13,8 @@ mod flow;
 mod schemas;
 mod keys;
 mod audit;
+mod sessions;
+mod scopes;
+mod certificates;
+mod oidc;
+mod matrix;

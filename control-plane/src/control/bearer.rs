@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! tpa1.<secret>                 the first admin's token
-//! tpk1.<key's id>.<secret>      a key                              secrets: 32 bytes, base64url without padding
+//! tpk1.<key's id>.<secret>      a key
+//! tps1.<session's id>.<secret>  a session's access token           secrets: 32 bytes, base64url without padding
+//! tpr1.<session's id>.<secret>  a session's refresh token, which opens nothing but brings the next pair, once
 //! tpf1.<secret>                 a ticket for a feed's socket
 //! ```
 //!
@@ -14,12 +16,14 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use towpath_catalog::SecretHash;
-use towpath_resource::KeyId;
+use towpath_resource::{KeyId, SessionId};
 use zeroize::Zeroizing;
 
 const ADMIN: &str = "tpa1";
 const KEY: &str = "tpk1";
 const TICKET: &str = "tpf1";
+const ACCESS: &str = "tps1";
+const REFRESH: &str = "tpr1";
 const SECRET_BYTES: usize = 32;
 
 /// A secret that was just made. It is shown once and kept nowhere.
@@ -37,6 +41,10 @@ pub enum Claimed {
     Admin,
     /// This key.
     Key(KeyId),
+    /// The access token of this session.
+    Access(SessionId),
+    /// The refresh token of this session.
+    Refresh(SessionId),
     /// Nothing that we give out.
     Foreign,
 }
@@ -66,6 +74,22 @@ impl Bearer {
         Self::mint(TICKET)
     }
 
+    /// A new access token for a session.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub fn access(id: SessionId) -> Result<Self, NoRandomBytes> {
+        Self::mint(&format!("{ACCESS}.{id}"))
+    }
+
+    /// A new refresh token for a session.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub fn refresh(id: SessionId) -> Result<Self, NoRandomBytes> {
+        Self::mint(&format!("{REFRESH}.{id}"))
+    }
+
     fn mint(beginning: &str) -> Result<Self, NoRandomBytes> {
         let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(&mut *bytes).map_err(NoRandomBytes)?;
@@ -91,6 +115,8 @@ impl Claimed {
         match (parts.next(), parts.next(), parts.next()) {
             (Some(ADMIN), Some(_), None) => Self::Admin,
             (Some(KEY), Some(id), Some(_)) => id.parse().map_or(Self::Foreign, Self::Key),
+            (Some(ACCESS), Some(id), Some(_)) => id.parse().map_or(Self::Foreign, Self::Access),
+            (Some(REFRESH), Some(id), Some(_)) => id.parse().map_or(Self::Foreign, Self::Refresh),
             _ => Self::Foreign,
         }
     }

@@ -10,6 +10,7 @@ pub mod verifier;
 pub mod tls;
 pub mod token;
 pub mod bearer;
+pub(crate) mod key_file;
 pub mod enrol;
 pub mod ledger;
 pub(crate) mod desired;

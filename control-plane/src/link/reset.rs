@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ConnectionId, ConnectionIdGenerator};
-use towpath_segment::private;
+
+use crate::control::key_file;
 
 const FILE: &str = "link-reset.key";
 const KEY_BYTES: usize = 32;
@@ -22,23 +22,8 @@ impl ResetKey {
     /// # Errors
     /// The file cannot be read or written, or is not a key.
     pub(crate) fn open_or_create(data_dir: &Path) -> anyhow::Result<Self> {
-        let path = data_dir.join(FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let key = <[u8; KEY_BYTES]>::try_from(&*bytes).ok();
-                let hint = "delete it: a new one is made, and agents notice the next restart a little later";
-                Ok(Self(key.with_context(|| format!("{} is not a key; {hint}", path.display()))?))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut key = [0; KEY_BYTES];
-                let random = getrandom::fill(&mut key);
-                ensure!(random.is_ok(), "no random bytes are to be had");
-                private::replace_file(&path, &key)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                Ok(Self(key))
-            }
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        let lost = "delete it: a new one is made, and agents notice the next restart a little later";
+        key_file::open_or_create(&data_dir.join(FILE), lost).map(Self)
     }
 }
 

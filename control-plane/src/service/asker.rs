@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use towpath_access::{Denied, Grant, Principal, Target};
 use towpath_catalog::Cause;
-use towpath_resource::Permission;
+use towpath_resource::{Permission, SessionId};
 
 /// Who asks, from where. What they change is recorded as caused by this.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub struct Asker {
     pub principal: Principal,
     /// What the catalog records.
     pub cause: Cause,
+    /// The session by which they came, if it was by one.
+    pub session: Option<SessionId>,
+    /// Their groups, as an identity provider says.
+    pub groups: Vec<String>,
     /// What was denied in the course of the request, until the audit trail has it.
     denied: Arc<Mutex<Vec<Denied>>>,
 }
@@ -21,7 +25,12 @@ pub struct Asker {
 impl Asker {
     /// Someone who was let in.
     pub fn new(principal: Principal, cause: Cause) -> Self {
-        Self { principal, cause, denied: Arc::default() }
+        Self { principal, cause, session: None, groups: Vec::new(), denied: Arc::default() }
+    }
+
+    /// By a session, or by the word of an identity provider with these groups.
+    pub fn known_by(self, session: Option<SessionId>, groups: Vec<String>) -> Self {
+        Self { session, groups, ..self }
     }
 
     /// Decides whether this may be done there.

@@ -1,7 +1,7 @@
 //! Who someone is, by what they present.
 
 use jiff::Timestamp;
-use towpath_access::{Grant, Principal};
+use towpath_access::{Grant, Principal, grants_of};
 use towpath_catalog::{Actor, Cause, Origin, SecretHash, State};
 use towpath_resource::{BuiltInRole, KeyId};
 
@@ -16,13 +16,24 @@ impl Service {
     pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Asker, Refusal> {
         let bearer = bearer.ok_or_else(Refusal::unauthenticated)?;
         let (state, secret) = (self.catalog(), SecretHash::of(bearer));
+        let (mut session, mut groups) = (None, Vec::new());
         let principal = match Claimed::by(bearer) {
             Claimed::Admin => first_admin(&state, &secret)?,
             Claimed::Key(id) => self.by_key(&state, id, &secret)?,
-            Claimed::Foreign => return Err(Refusal::unauthenticated()),
+            Claimed::Access(id) => {
+                session = Some(id);
+                self.by_session(id, &secret)?
+            }
+            Claimed::Refresh(_) => return Err(Refusal::unauthenticated()),
+            Claimed::Foreign => {
+                let identity = self.0.providers.verify(&state, bearer).await?;
+                groups = identity.groups;
+                let grants = grants_of(&state, &identity.actor, &groups);
+                Principal { actor: identity.actor, grants }
+            }
         };
         let cause = Cause { actor: principal.actor.clone(), origin: Some(origin) };
-        Ok(Asker::new(principal, cause))
+        Ok(Asker::new(principal, cause).known_by(session, groups))
     }
 
     fn by_key(&self, state: &State, id: KeyId, secret: &SecretHash) -> Result<Principal, Refusal> {

@@ -27,8 +27,15 @@ mod streams;
 mod schemas;
 mod letters;
 mod tokens;
+mod lossy;
 mod last_used;
 mod keys;
+mod passwords;
+mod throttle;
+mod users;
+mod session_tokens;
+mod sessions;
+mod providers;
 mod events;
 mod audit;
 mod history;
@@ -36,7 +43,7 @@ mod follow;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -54,6 +61,7 @@ pub use events::MOST_EVENTS;
 pub use letters::MOST_LETTERS;
 pub use list::{DEFAULT_PAGE, Filter, ListOrder, ListPage, MOST_ON_PAGE, Sort, SortError};
 pub use need::Need;
+pub use passwords::Pepper;
 pub use plane::Plane;
 pub use refusal::Refusal;
 pub use resources::{Changed, Put, Shown, parse};
@@ -63,15 +71,22 @@ pub use watch::{WatchEvent, WatchOrder};
 use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
 use crate::control::export::Exports;
+use crate::egress::Egress;
 use last_used::LastUsed;
 use overview::View;
+use passwords::Passwords;
+use providers::Providers;
 use rates::{Rates, SAMPLE_EVERY};
+use session_tokens::SessionTokens;
+use throttle::Throttle;
 use tickets::Tickets;
 
 /// Streams that are followed at once; each costs a reader of the log.
 const MOST_TAILS: usize = 64;
 /// Sockets that are open at once.
 const MOST_SOCKETS: usize = 256;
+/// How often what is kept beside the catalog is written.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
 
 /// What the service is made of.
 pub struct ServiceConfig {
@@ -89,6 +104,10 @@ pub struct ServiceConfig {
     pub data_dir: PathBuf,
     /// How the copies of the audit trail go.
     pub exports: Exports,
+    /// The secret in the hashes of passwords.
+    pub pepper: Pepper,
+    /// The way to addresses that resources name.
+    pub egress: Arc<Egress>,
 }
 
 /// What admins can do. Cheap to clone.
@@ -104,6 +123,10 @@ struct Inner {
     last_used: LastUsed,
     tickets: Tickets,
     stopping: CancellationToken,
+    passwords: Passwords,
+    throttle: Throttle,
+    session_tokens: SessionTokens,
+    providers: Providers,
 }
 
 impl Service {
@@ -113,8 +136,8 @@ impl Service {
         let watchers = Arc::new(Semaphore::new(watch::MOST_WATCHERS));
         let sockets = Arc::new(Semaphore::new(MOST_SOCKETS));
         let last_used = LastUsed::open(&config.data_dir);
+        let session_tokens = SessionTokens::open(&config.data_dir);
         let inner = Arc::new(Inner {
-            config,
             rates: Mutex::default(),
             tails,
             watchers,
@@ -122,8 +145,13 @@ impl Service {
             last_used,
             tickets: Tickets::default(),
             stopping: CancellationToken::new(),
+            passwords: Passwords::new(config.pepper.clone()),
+            throttle: Throttle::default(),
+            session_tokens,
+            providers: Providers::new(config.egress.clone(), config.access.max_token_age.map(|span| span.0)),
+            config,
         });
-        write_last_uses(&inner);
+        keep_writing(&inner);
         let sampled = Arc::downgrade(&inner);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -155,6 +183,11 @@ impl Service {
     /// Waits until long answers shall end.
     pub async fn stopped(&self) {
         self.0.stopping.cancelled().await;
+    }
+
+    /// Writes what is kept beside the catalog. Blocks; called last, when the control plane stops.
+    pub fn write(&self) {
+        self.0.write();
     }
 
     /// The catalog's state.
@@ -212,20 +245,24 @@ impl Service {
     }
 }
 
-/// Writes when keys were last used, again and again, in a task that ends with the service.
-fn write_last_uses(inner: &Arc<Inner>) {
+/// Writes what is kept beside the catalog, again and again, in a task that ends with the service.
+fn keep_writing(inner: &Arc<Inner>) {
     let written = Arc::downgrade(inner);
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(last_used::EXACT_TO);
+        let mut ticks = tokio::time::interval(WRITE_EVERY);
         loop {
             ticks.tick().await;
             let Some(inner) = written.upgrade() else { return };
-            let write = move || {
-                let state = inner.config.catalog.state();
-                inner.last_used.write(|key| state.keys.contains_key(&key));
-            };
             // Only a runtime that stops leaves it undone.
-            drop(tokio::task::spawn_blocking(write).await);
+            drop(tokio::task::spawn_blocking(move || inner.write()).await);
         }
     });
+}
+
+impl Inner {
+    fn write(&self) {
+        let state = self.config.catalog.state();
+        self.last_used.write(&state);
+        self.session_tokens.write(&state);
+    }
 }

@@ -7,6 +7,10 @@ use towpath_resource::Permission;
 pub enum Need {
     /// This permission, on something at least. Whether on the very thing, the operation decides.
     Permission(Permission),
+    /// Nothing: it is there for those who are not known yet.
+    Nothing,
+    /// Only to be known: it is about nobody but whoever calls.
+    ToBeKnown,
     /// Only to be known. What is asked says which permissions are needed, and each part is decided by itself.
     DecidedByContent,
 }

@@ -1,7 +1,9 @@
 //! Why something is refused.
 
 use towpath_access::Denied;
-use towpath_catalog::{ApplyError, CatalogError, DeleteError, KeyError, TargetError, UnknownResource};
+use towpath_catalog::{
+    ApplyError, CatalogError, DeleteError, KeyError, TargetError, UnknownResource, UserError,
+};
 use towpath_resource::{Document, Fault, Invalid};
 
 use super::list::CursorError;
@@ -140,6 +142,16 @@ impl From<KeyError> for Refusal {
             expired @ KeyError::Expired { .. } => Self::Conflict(expired.to_string()),
             KeyError::Invalid(invalid) => invalid.into(),
             KeyError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<UserError> for Refusal {
+    fn from(error: UserError) -> Self {
+        match error {
+            unknown @ UserError::Unknown(_) => Self::NotFound(unknown.to_string()),
+            UserError::Invalid(invalid) => invalid.into(),
+            UserError::Catalog(error) => error.into(),
         }
     }
 }

@@ -178,7 +178,7 @@ impl Service {
     fn check_giving(&self, asker: &Asker, state: &State, manifest: &AnyManifest) -> Result<(), Refusal> {
         let given = match manifest {
             AnyManifest::Role(role) => Grant {
-                role: role.metadata.name.to_string(),
+                role: role.metadata.name.clone(),
                 permissions: role.spec.permissions.clone(),
                 scope: towpath_resource::Scope::default(),
             },

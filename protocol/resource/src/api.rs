@@ -5,6 +5,7 @@ pub mod problem;
 pub mod apply;
 pub mod token;
 pub mod key;
+pub mod user;
 pub mod fleet;
 pub mod route;
 pub mod compare;
@@ -36,6 +37,10 @@ pub use schema::{
 };
 pub use stream::{StreamRecord, StreamStatus};
 pub use token::{CreatedToken, TokenOrder, TokenState, TokenStatus};
+pub use user::{
+    LoginOrder, LoginProvider, OwnPasswordOrder, PasswordOrder, RefreshOrder, SessionStatus, SessionTokens,
+    UserOrder, UserStatus, WhoAmI,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,7 @@ use super::*;
 use crate::event::{Actor, Cause, EventKind, Interface, Origin};
 use crate::secret::SecretHash;
 use crate::state::AcceptedSchema;
+use crate::users::{PasswordHash, SessionEnd};
 
 fn id<I: From<Uuid>>() -> I {
     Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into()
@@ -65,6 +66,16 @@ fn samples() -> Vec<Event> {
             expires_at: None,
         },
         EventKind::KeyRevoked { id: id(), name: name("robot") },
+        EventKind::UserCreated { id: id(), name: name("ada"), hash: PasswordHash("$argon2id$1".into()) },
+        EventKind::UserPasswordSet { id: id(), name: name("ada"), hash: PasswordHash("$argon2id$2".into()) },
+        EventKind::UserDeleted { id: id(), name: name("ada") },
+        EventKind::SessionOpened { id: id(), user: id(), name: name("ada"), expires_at: time() },
+        EventKind::SessionClosed {
+            id: id(),
+            user: id(),
+            name: name("ada"),
+            why: SessionEnd::RefreshTokenReused,
+        },
         EventKind::ResourceApplied { resource: AnyResource::from(agent()) },
         EventKind::ResourceDeleted { resource: AnyResource::from(agent()) },
         EventKind::TokenCreated {

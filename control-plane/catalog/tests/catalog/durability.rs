@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use towpath_catalog::{Catalog, CatalogError, DeleteError, NewKey, SecretHash, State};
-use towpath_resource::{KeyId, Kind, RoleGrant, Scope, StartFrom};
+use towpath_catalog::{
+    Catalog, CatalogError, DeleteError, NewKey, PasswordHash, SecretHash, SessionEnd, State,
+};
+use towpath_resource::{KeyId, Kind, RoleGrant, Scope, SessionId, StartFrom, UserId};
 use towpath_segment::simulated::{Faults, SimulatedStorage, Tear};
 
 use crate::fixture::*;
@@ -25,6 +27,11 @@ enum Command {
     Key(u8),
     RotateKey(u8),
     RevokeKey(u8),
+    User(u8),
+    Password(u8),
+    DeleteUser(u8),
+    Login(u8, u8),
+    Logout(u8),
 }
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
@@ -44,6 +51,11 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
             n().prop_map(Command::Key),
             n().prop_map(Command::RotateKey),
             n().prop_map(Command::RevokeKey),
+            n().prop_map(Command::User),
+            n().prop_map(Command::Password),
+            n().prop_map(Command::DeleteUser),
+            (n(), n()).prop_map(|(user, session)| Command::Login(user, session)),
+            n().prop_map(Command::Logout),
         ],
         1..40,
     )
@@ -72,12 +84,34 @@ fn run<S: towpath_segment::Storage>(catalog: &Catalog<S>, command: &Command) {
                 (SecretHash::of(&format!("new {n}")), jiff::Timestamp::from_second(START + 60));
             drop(catalog.rotate_key(key_id(*n), hash, until.unwrap(), None, &admin()));
         }
+        Command::User(n) => {
+            drop(catalog.create_user(user_id(*n), name(&format!("n{n}")), password("old"), &admin()));
+        }
+        Command::Password(n) => drop(catalog.set_password(user_id(*n), password("new"), &admin())),
+        Command::DeleteUser(n) => drop(catalog.delete_user(user_id(*n), &admin())),
+        Command::Login(n, session) => {
+            let ends = jiff::Timestamp::from_second(START + 60).unwrap();
+            drop(catalog.open_session(session_id(*session), user_id(*n), &password("old"), ends, &admin()));
+        }
+        Command::Logout(n) => drop(catalog.close_session(session_id(*n), SessionEnd::LoggedOut, &admin())),
         Command::RevokeKey(n) => drop(catalog.revoke_key(key_id(*n), &admin())),
     }
 }
 
 fn key_id(n: u8) -> KeyId {
     uuid::Uuid::from_u128(n.into()).into()
+}
+
+fn user_id(n: u8) -> UserId {
+    uuid::Uuid::from_u128(n.into()).into()
+}
+
+fn session_id(n: u8) -> SessionId {
+    uuid::Uuid::from_u128(n.into()).into()
+}
+
+fn password(text: &str) -> PasswordHash {
+    PasswordHash(text.to_owned())
 }
 
 fn new_key(n: u8) -> NewKey {

@@ -3,8 +3,10 @@
 use std::sync::Barrier;
 
 use jiff::Timestamp;
-use towpath_catalog::{Catalog, EnrolError, SecretHash};
-use towpath_resource::Kind;
+use towpath_catalog::users::MOST_SESSIONS;
+use towpath_catalog::{Catalog, EnrolError, PasswordHash, SecretHash, UserError};
+use towpath_resource::{Kind, SessionId, UserId};
+use uuid::Uuid;
 
 use crate::fixture::*;
 
@@ -123,4 +125,45 @@ fn an_admin_is_known_by_the_hash_of_the_token_and_no_secret_is_stored() {
             assert!(!bytes.windows(11).any(|window| window == b"open sesame"), "{}", path.display());
         }
     }
+}
+
+fn user(catalog: &Catalog) -> (UserId, PasswordHash) {
+    let (id, hash) = (UserId::from(Uuid::from_u128(1)), PasswordHash("old".to_owned()));
+    catalog.create_user(id, name("ada"), hash.clone(), &admin()).unwrap();
+    (id, hash)
+}
+
+fn session(n: usize) -> SessionId {
+    Uuid::from_u128(n as u128).into()
+}
+
+#[test]
+fn a_session_is_not_opened_by_a_password_that_was_changed_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir);
+    let (ada, old) = user(&catalog);
+    catalog.open_session(session(1), ada, &old, hour_from_start(), &admin()).unwrap();
+    catalog.set_password(ada, PasswordHash("new".to_owned()), &admin()).unwrap();
+    assert!(catalog.state().sessions.is_empty(), "a new password ends every session");
+    let refused = catalog.open_session(session(2), ada, &old, hour_from_start(), &admin()).unwrap_err();
+    assert!(matches!(refused, UserError::Unknown(_)), "{refused}");
+}
+
+#[test]
+fn the_oldest_of_too_many_sessions_ends_and_those_that_are_over_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, clock) = config();
+    let (catalog, _) = Catalog::open(dir.path(), config).unwrap();
+    let (ada, hash) = user(&catalog);
+    let open = |n, ends| catalog.open_session(session(n), ada, &hash, ends, &admin()).unwrap();
+    (0..=MOST_SESSIONS).for_each(|n| open(n, hour_from_start()));
+    let state = catalog.state();
+    assert_eq!(state.sessions.size(), MOST_SESSIONS);
+    assert!(
+        state.session(session(0), clock.now()).is_none() && state.session(session(1), clock.now()).is_some()
+    );
+    clock.advance(3_600);
+    assert!(state.session(session(1), clock.now()).is_none());
+    open(99, clock.now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap());
+    assert_eq!(catalog.state().sessions.size(), 1);
 }

@@ -1,14 +1,14 @@
 //! `towpath login`
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
+use super::secret;
 use crate::args::LoginArgs;
 use crate::client::{AuthProvider, Client, Granted};
 use crate::context::{Context, ContextFile, DEFAULT_NAME, Session, SessionProvider};
 use crate::error::CliError;
 use crate::human::harmless;
-use crate::prompt;
 use crate::provider::{DeviceLogin, ProviderClient};
 
 /// Keeps the context only when the control plane answers to it.
@@ -21,13 +21,14 @@ pub(super) async fn run(
     let name = args.name.as_deref().or(chosen).or_else(|| contexts.current()).unwrap_or(DEFAULT_NAME);
     let blank = blank(args, &contexts, name)?;
     let context = if let Some(user) = &args.user {
-        let granted = Client::new(&blank)?.login(user, &password(args, user)?).await?;
+        let granted =
+            Client::new(&blank)?.login(user, &secret::password(user, args.password_file.as_deref())?).await?;
         logged_in(blank, granted, None)
     } else if args.device {
         by_device(args, blank, out).await?
     } else {
         let token = args.token.as_deref().unwrap_or_default();
-        let token = if token == "-" { from_stdin("token")? } else { token.to_owned() };
+        let token = if token == "-" { secret::from_stdin("token")? } else { token.to_owned() };
         Context { token, ..blank }
     };
     if !Client::new(&context)?.is_known().await? {
@@ -97,27 +98,5 @@ fn choose(providers: Vec<AuthProvider>, wanted: Option<&str>) -> Result<AuthProv
         (Some(_), Some(_)) => Err(CliError::Usage(format!(
             "there are several identity providers; choose with `--provider`: {names}"
         ))),
-    }
-}
-
-fn password(args: &LoginArgs, user: &str) -> Result<String, CliError> {
-    match &args.password_file {
-        None => prompt::secret(&format!("password of {user}: ")).map_err(CliError::Prompt),
-        Some(path) if path.as_os_str() == "-" => from_stdin("password"),
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|source| CliError::Read { path: path.clone(), source })?;
-            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-        }
-    }
-}
-
-fn from_stdin(what: &str) -> Result<String, CliError> {
-    let mut text = String::new();
-    let read = std::io::stdin().lock().read_to_string(&mut text);
-    read.map_err(|source| CliError::Read { path: "standard input".into(), source })?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(CliError::Usage(format!("the standard input holds no {what}"))),
-        text => Ok(text.to_owned()),
     }
 }

@@ -10,3 +10,4 @@ mod logins;
 mod resources;
 mod looks;
 mod audit;
+mod keys;

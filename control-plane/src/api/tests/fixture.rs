@@ -20,10 +20,11 @@ use towpath_resource::api::{
 };
 
 use crate::api::{ApiSettings, router};
-use crate::config::AccessSettings;
+use crate::config::{AccessSettings, EgressSettings};
 use crate::control::ca::CaFingerprint;
+use crate::egress::Egress;
 use crate::service::plane::{Letter, LetterOrder, Plane, PlaneError, Snapshot, StreamVersions, TailOrder};
-use crate::service::{Service, ServiceConfig};
+use crate::service::{Pepper, Service, ServiceConfig};
 
 pub(crate) const TOKEN: &str = "tpa1.test";
 
@@ -155,6 +156,11 @@ impl Fixture {
     }
 
     pub(crate) fn set_up(settings: &ApiSettings) -> Self {
+        Self::configured(settings, &EgressSettings::default())
+    }
+
+    /// With other settings than the default.
+    pub(crate) fn configured(settings: &ApiSettings, egress: &EgressSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = Some(Arc::new(AuditKey::generate().unwrap()));
         let (catalog, _) =
@@ -167,8 +173,10 @@ impl Fixture {
             ca: CaFingerprint([7; 32]),
             metrics: Arc::new(|| "towpath_process_up 1\n".to_owned()),
             access: AccessSettings::default(),
+            pepper: Pepper::open_or_create(dir.path()).unwrap(),
             data_dir: dir.path().to_owned(),
             exports: crate::control::export::Exports::default(),
+            egress: Arc::new(Egress::new(egress).unwrap()),
         };
         let service = Service::new(config);
         let router = router(service.clone(), settings, true);
