@@ -22,10 +22,10 @@ macro_rules! with_kinds {
             Route RouteSpec routes "route" "routes";
             /// A set of permissions.
             Role RoleSpec roles "role" "roles";
-            /// Who has a role, and where.
-            RoleBinding RoleBindingSpec role_bindings "role-binding" "role-bindings";
             /// An OpenID provider whose word on identities is taken.
             IdentityProvider IdentityProviderSpec identity_providers "identity-provider" "identity-providers";
+            /// Who has a role, and where.
+            RoleBinding RoleBindingSpec role_bindings "role-binding" "role-bindings";
             /// A place that the audit trail is copied to.
             AuditExport AuditExportSpec audit_exports "audit-export" "audit-exports";
         }

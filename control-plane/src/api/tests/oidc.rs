@@ -156,7 +156,7 @@ async fn a_machine_comes_by_client_credentials_and_a_key_that_the_provider_took_
 async fn a_provider_at_an_address_that_is_not_public_is_not_asked_unless_that_is_allowed() {
     let fixture = Fixture::new();
     let provider = "apiVersion: towpath/v1\nkind: IdentityProvider\nmetadata: {name: inner}\nspec: {issuer: 'https://127.0.0.1:1', client_id: towpath}\n";
-    assert_eq!(fixture.put("/v1/identity-providers/inner", provider).await.status, StatusCode::OK);
+    assert_eq!(fixture.put("/v1/identity-providers/inner", provider).await.status, StatusCode::CREATED);
     assert_eq!(
         fixture.send(Method::GET, "/v1/auth/providers", None, Body::empty()).await.json()["items"],
         json!([])

@@ -30,7 +30,7 @@ impl Fixture {
             "apiVersion: towpath/v1\nkind: RoleBinding\nmetadata: {{name: {role}-{user}}}\nspec: {{role: {role}, subjects: [{{user: {user}}}]}}\n"
         );
         let bound = self.put(&format!("/v1/role-bindings/{role}-{user}"), &binding).await;
-        assert_eq!(bound.status, StatusCode::OK, "{}", bound.text);
+        assert_eq!(bound.status, StatusCode::CREATED, "{}", bound.text);
     }
 
     async fn try_login(&self, user: &str, password: &str) -> Answer {
