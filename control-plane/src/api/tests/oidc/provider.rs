@@ -6,8 +6,8 @@ use std::process::Stdio;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::browser::Browser;
 
@@ -17,6 +17,8 @@ pub(super) struct Provider {
     http: reqwest::Client,
     dir: TempDir,
     _process: Child,
+    // It writes notices now and then, and ends if nobody could read them.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Provider {
@@ -57,12 +59,10 @@ impl Provider {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
-            // The provider may close a connection while a form is on its way over it.
-            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { issuer: format!("https://127.0.0.1:{port}"), http, dir, _process: process }
+        Self { issuer: format!("https://127.0.0.1:{port}"), http, dir, _process: process, _output: lines }
     }
 
     /// The file with the authority of its certificate.
