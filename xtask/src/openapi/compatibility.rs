@@ -21,7 +21,7 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 /// What of the old document a client could rely on and the new one breaks. Empty if nothing.
 pub(crate) fn breaks(old: &Value, new: &Value) -> Vec<String> {
-    let mut check = Check { old, new, found: Vec::new() };
+    let mut check = Check { old, new, found: Vec::new(), seen: BTreeSet::new() };
     for (path, operations) in members(&old["paths"]) {
         let now = &new["paths"][path];
         if now.is_null() {
@@ -43,6 +43,8 @@ struct Check<'a> {
     old: &'a Value,
     new: &'a Value,
     found: Vec<String>,
+    /// Pairs of named schemas that were compared: what refers to itself is compared once.
+    seen: BTreeSet<(bool, String, String)>,
 }
 
 impl<'a> Check<'a> {
@@ -127,6 +129,11 @@ impl<'a> Check<'a> {
         if depth > DEEPEST {
             return;
         }
+        if let (Some(before), Some(now)) = (old["$ref"].as_str(), new["$ref"].as_str())
+            && !self.seen.insert((way == Way::Request, before.to_owned(), now.to_owned()))
+        {
+            return;
+        }
         let (old, new) = (resolved(self.old, old), resolved(self.new, new));
         if old == new && self.old == self.new {
             return;
@@ -139,7 +146,13 @@ impl<'a> Check<'a> {
             self.schema(&format!("{place}[]"), way, &old["items"], &new["items"], depth + 1);
         }
         for list in ["oneOf", "anyOf"] {
-            self.alternatives(place, way, items(&old[list]).collect(), items(&new[list]).collect());
+            self.alternatives(
+                place,
+                way,
+                items(&old[list]).collect(),
+                items(&new[list]).collect(),
+                depth + 1,
+            );
         }
     }
 
@@ -222,7 +235,14 @@ impl<'a> Check<'a> {
 
     /// Alternatives are told apart by what they are as a whole: each that was taken must still be there, or one that
     /// takes all that it took.
-    fn alternatives(&mut self, place: &str, way: Way, old: Vec<&'a Value>, new: Vec<&'a Value>) {
+    fn alternatives(
+        &mut self,
+        place: &str,
+        way: Way,
+        old: Vec<&'a Value>,
+        new: Vec<&'a Value>,
+        depth: usize,
+    ) {
         if old.is_empty() && new.is_empty() {
             return;
         }
@@ -233,8 +253,9 @@ impl<'a> Check<'a> {
         for (n, one) in from.iter().enumerate() {
             let fits = |other: &&Value| {
                 let (before, now) = if way == Way::Request { (*one, *other) } else { (*other, *one) };
-                let mut inner = Check { old: self.old, new: self.new, found: Vec::new() };
-                inner.schema(place, way, before, now, DEEPEST / 2);
+                let mut inner =
+                    Check { old: self.old, new: self.new, found: Vec::new(), seen: self.seen.clone() };
+                inner.schema(place, way, before, now, depth);
                 inner.found.is_empty()
             };
             if !to.iter().any(fits) {
