@@ -63,11 +63,8 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let Options { data_dir, listen, config, .. } = options;
     let made = private::create_dir(&data_dir);
     made.with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-    let ca = CertificateAuthority::open_or_create(
-        &data_dir.join("ca"),
-        TrustDomain::default(),
-        SystemTime::now(),
-    )?;
+    let ca_dir = data_dir.join("ca");
+    let ca = CertificateAuthority::open_or_create(&ca_dir, TrustDomain::default(), SystemTime::now())?;
     let ca = Arc::new(ca);
     let catalog = open_catalog(&data_dir, &config)?;
     catalog.record_certificate_authority(&ca.fingerprint().to_string())?;
@@ -116,12 +113,8 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.metrics {
         serve_metrics(address, service.clone(), stop.clone()).await?;
     }
+    tokio::spawn(end_long_answers(service.clone(), stop.clone()));
     let enrolment = EnrolmentService::new(issuer).into_server();
-    let (stopping, stopped) = (service.clone(), stop.clone());
-    tokio::spawn(async move {
-        stopped.cancelled_owned().await;
-        stopping.stop();
-    });
     let router = api::router(service.clone(), &config.api, options.metrics.is_none())
         .merge(grpc::router(service))
         .route_service(&enrolment_path(), enrolment);
@@ -132,6 +125,12 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     auditing.await.context("the audit trail was left unsigned")?;
     written(kept).await?;
     linking.await.context("the link ended unexpectedly")
+}
+
+/// Ends answers that would go on for ever when the control plane stops.
+async fn end_long_answers(service: Service, stop: CancellationToken) {
+    stop.cancelled_owned().await;
+    service.stop();
 }
 
 /// Writes what the service keeps beside the catalog, for the next start.
