@@ -31,8 +31,13 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// Where a request came from.
+/// The id of a request. It is always ours: one that a client sends is passed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RequestId(pub(crate) Uuid);
+
+/// Where a request came from. Of the address, what headers such as `X-Forwarded-For` say is not believed.
 pub(crate) fn origin(extensions: &Extensions, interface: Interface) -> Origin {
     let address = extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.ip());
-    Origin { address, interface, request: Uuid::now_v7() }
+    let request = extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
+    Origin { address, interface, request }
 }

@@ -1,7 +1,8 @@
 //! The control plane: decides where data may live, who gets it, and that it arrives once and in order.
 //!
 //! [`control`] knows the agents and tells them what to run; [`link`](self) speaks with them; `data` takes their
-//! frames into the region's log and delivers them along routes.
+//! frames into the region's log and delivers them along routes. What admins can do stands in [`service`]; [`api`] (REST),
+//! [`grpc`] and `feeds` are thin shells over it, and `door` lets their callers in.
 
 pub mod config;
 pub mod control;

@@ -17,6 +17,7 @@ mod window;
 mod records;
 mod deletes;
 mod position;
+mod threads;
 mod worker;
 mod check;
 mod source;

@@ -12,7 +12,8 @@ use crate::config::{Query, QueryConfig};
 use crate::database::QueryDatabase;
 use crate::deletes::Known;
 use crate::position;
-use crate::worker::{Worker, blocking};
+use crate::threads::Threads;
+use crate::worker::Worker;
 
 /// How a database is read by queries.
 pub fn factory<D: QueryDatabase>() -> SourceFactory {
@@ -62,24 +63,40 @@ impl<D: QueryDatabase> Source for QuerySource<D> {
             Some(clock) => clock,
             None => Arc::new(SystemClock::start().await?),
         };
-        let worker =
-            Worker::new(self.database, self.config, clock, &name, output, places, all_known.clone())?;
-        tokio::select! {
+        let threads = Threads::default();
+        let worker = Worker::new(
+            self.database,
+            self.config,
+            clock,
+            threads.clone(),
+            &name,
+            output,
+            places,
+            all_known.clone(),
+        )?;
+        let ended = tokio::select! {
             () = stop.cancelled() => Err(Stopped.into()),
             ended = worker.run() => ended,
-            ended = settle(releases, &queries, &all_known) => ended,
-        }
+            ended = settle(releases, &queries, &all_known, &threads) => ended,
+        };
+        threads.finish().await;
+        ended
     }
 }
 
 /// Acts on releases: what the released position no longer counts is removed from the cache.
-async fn settle(mut releases: Releases, queries: &[Query], known: &[Known]) -> Result<(), AdapterError> {
+async fn settle(
+    mut releases: Releases,
+    queries: &[Query],
+    known: &[Known],
+    threads: &Threads,
+) -> Result<(), AdapterError> {
     while let Some(release) = releases.next().await {
         let places = position::read(&release.position, queries)?;
         for (place, known) in places.iter().zip(known) {
             let Some(keys) = place.known else { continue };
             let known = known.clone();
-            let released = blocking(move || known.release(keys)).await?;
+            let released = threads.run(move || known.release(keys)).await?;
             released.map_err(|error| {
                 AdapterError::new(ErrorKind::Unavailable, "query source", error.to_string())
             })?;

@@ -29,7 +29,7 @@ use crate::provider::ProviderError;
 pub use changes::Changes;
 pub use connect::{ConnectError, SERVER_NAME};
 pub(crate) use connect::{host_of, tls};
-pub use identity::{AuthProvider, Granted};
+pub use identity::Granted;
 pub use lines::{Lines, TailArgs};
 pub use observe::EventArgs;
 pub use resources::Versioned;

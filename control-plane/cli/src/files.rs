@@ -20,6 +20,12 @@ pub(crate) struct Found {
     document: Document,
 }
 
+/// What an admin would write to have a resource as the control plane shows it; nothing if its form is not known here.
+pub(crate) fn manifest_of(shown: &Value) -> Option<AnyManifest> {
+    let mut documents = parse_documents(&shown.to_string()).ok()?;
+    documents.pop()?.manifest.ok()
+}
+
 impl Found {
     /// How messages name it.
     pub(crate) fn subject(&self) -> &str {
@@ -37,7 +43,8 @@ impl Found {
         (manifest.kind(), manifest.name().to_string())
     }
 
-    fn manifest(&self) -> &AnyManifest {
+    /// What it says.
+    pub(crate) fn manifest(&self) -> &AnyManifest {
         self.document.manifest.as_ref().expect("a document with faults is not kept")
     }
 

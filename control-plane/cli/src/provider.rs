@@ -13,7 +13,9 @@ use rustls::RootCertStore;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{AuthProvider, Granted};
+use towpath_resource::api::LoginProvider;
+
+use crate::client::Granted;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -128,7 +130,7 @@ impl ProviderClient {
     ///
     /// # Errors
     /// The provider offers none, does not answer or refuses.
-    pub async fn begin(&self, provider: &AuthProvider) -> Result<DeviceLogin, ProviderError> {
+    pub async fn begin(&self, provider: &LoginProvider) -> Result<DeviceLogin, ProviderError> {
         let none = || {
             let why =
                 format!("{} offers no login on another device; use `--user` or `--token`", provider.name);
@@ -147,7 +149,7 @@ impl ProviderClient {
     /// The user took too long or declined, or the provider does not answer or refuses.
     pub async fn finish(
         &self,
-        provider: &AuthProvider,
+        provider: &LoginProvider,
         login: &DeviceLogin,
     ) -> Result<Granted, ProviderError> {
         let over = tokio::time::Instant::now() + Duration::from_secs(login.expires_in);

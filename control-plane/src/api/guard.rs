@@ -1,25 +1,21 @@
 //! Who is let in, and how often.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::Semaphore;
 use towpath_catalog::{Interface, Origin};
-use uuid::Uuid;
 
 use super::idempotency::{Keys, once};
 use super::problem::Refused;
 use super::problem_type::ProblemType;
 use super::rate::Rates;
 use super::settings::RateSettings;
-use super::stamp::RequestId;
-use crate::door::bearer;
-use crate::http::Peer;
+use crate::door::{bearer, origin};
 use crate::service::{Admission, Need, Refusal, Service};
 
 /// Requests that are worked on at once. One whose answer has begun is no longer among them.
@@ -57,16 +53,14 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
-    let address = address_of(&request);
-    doors.rates.of_address(address)?;
+    let origin = origin(request.extensions(), Interface::Rest);
+    doors.rates.of_address(origin.address)?;
     let Ok(_place) = doors.places.try_acquire() else {
         return Err(Refused::new(
             ProblemType::TooMany,
             "too many requests are under way; try again in a moment",
         ));
     };
-    let request_id = request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
-    let origin = Origin { address, interface: Interface::Rest, request: request_id };
     request.extensions_mut().insert(origin.clone());
     if need == Need::Nothing {
         return Ok(next.run(request).await);
@@ -80,11 +74,6 @@ pub(super) async fn guard(
     doors.service.note_denials(&asker).await;
     doors.rates.tell(left, &mut response);
     Ok(response)
-}
-
-/// The address of the connection. What headers such as `X-Forwarded-For` say of it is not believed.
-fn address_of(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
 /// The bearer token. A request with two is told so.

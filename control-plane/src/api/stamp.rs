@@ -14,13 +14,10 @@ use uuid::Uuid;
 
 use super::problem::{Refused, explain};
 use super::problem_type::ProblemType;
+use crate::door::RequestId;
 
 /// The header that bears the request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The id of a request. It is always ours: one that a client sends is passed over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct RequestId(pub(super) Uuid);
 
 /// The router with ids for its requests and documents for its refusals.
 pub(super) fn stamped<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {

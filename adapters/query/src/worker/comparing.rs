@@ -5,12 +5,13 @@ use tokio::sync::mpsc;
 use towpath_adapter_api::{AdapterError, ErrorKind, Rows};
 use towpath_record::Op;
 
-use super::{Worker, blocking, instant};
+use super::{Worker, instant};
 use crate::database::{End, Page, PageOutput, QueryDatabase, Shape};
 use crate::deletes::{Comparison, KeyListing, Life};
 use crate::position::KnownKeys;
 use crate::records::Layout;
 use crate::statement;
+use crate::threads::Threads;
 use crate::value::{Row, Value};
 
 /// How many notes of keys are kept before they go into a new base.
@@ -34,7 +35,8 @@ impl<D: QueryDatabase> Worker<D> {
         let rewrites = keys.note - keys.base_note >= MOST_NOTES;
         let comparison = Comparison::new(self.jobs[number].known.clone(), keys, self.batch.rows);
         let (sender, mut gone) = mpsc::channel(1);
-        let comparing = blocking(move || comparison.run(listing, &sender, rewrites));
+        let threads = self.threads.clone();
+        let comparing = threads.run(move || comparison.run(listing, &sender, rewrites));
         let mut comparing = std::pin::pin!(comparing);
         let mut pages = None;
         loop {
@@ -97,7 +99,7 @@ impl<D: QueryDatabase> Worker<D> {
             let statement = statement::keys(self.database.dialect(), query, behind.as_deref(), self.page());
             let (output, mut pages) = PageOutput::channel();
             let resource = format!("deletes of {} at {}", self.jobs[number].stream, self.database.address());
-            let listed = list_pages(&mut pages, &shapes, &resource, listing);
+            let listed = list_pages(&self.threads, &mut pages, &shapes, &resource, listing);
             let (end, listed) = tokio::join!(self.database.read(statement, output), listed);
             let end = end?;
             let last;
@@ -116,6 +118,7 @@ impl<D: QueryDatabase> Worker<D> {
 
 /// Adds pages of keys to a listing. Returns the last key as well.
 async fn list_pages(
+    threads: &Threads,
     pages: &mut mpsc::Receiver<Page>,
     shapes: &[Shape],
     resource: &str,
@@ -135,12 +138,12 @@ async fn list_pages(
             return Err(AdapterError::new(ErrorKind::Config, resource, message));
         }
         last = page.rows.last().cloned().or(last);
-        listing = blocking(move || {
+        let adding = move || {
             let can_be = |value: &Value| !matches!(value, Value::Null | Value::Misfit { .. });
             let mut keys = page.rows.iter().filter(|key| key.iter().all(can_be));
             keys.try_for_each(|key| listing.push(key)).map(|()| listing)
-        })
-        .await??;
+        };
+        listing = threads.run(adding).await??;
     }
     Ok((listing, last))
 }

@@ -17,6 +17,7 @@ use crate::config::{Batch, Missed, QueryConfig, invalid};
 use crate::database::{Page, PageSize, QueryDatabase};
 use crate::deletes::Known;
 use crate::position::{self, Place, REMEMBERED_BYTES};
+use crate::threads::Threads;
 
 use job::Job;
 use reading::Reached;
@@ -30,6 +31,7 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Worker<D> {
     database: Arc<D>,
     clock: Arc<dyn Clock>,
+    threads: Threads,
     output: Output,
     batch: Batch,
     jobs: Vec<Job>,
@@ -46,6 +48,7 @@ impl<D: QueryDatabase> Worker<D> {
         database: Arc<D>,
         config: QueryConfig<D::Connection>,
         clock: Arc<dyn Clock>,
+        threads: Threads,
         source: &ResourceName,
         output: Output,
         places: Vec<Place>,
@@ -65,7 +68,8 @@ impl<D: QueryDatabase> Worker<D> {
             jobs.push(job);
         }
         let noted = places.clone();
-        Ok(Self { database, clock, output, batch: config.batch, jobs, places, noted, remembered_bytes })
+        let batch = config.batch;
+        Ok(Self { database, clock, threads, output, batch, jobs, places, noted, remembered_bytes })
     }
 
     /// Runs until it is dropped or fails.
@@ -94,14 +98,18 @@ impl<D: QueryDatabase> Worker<D> {
         let known = job.known.clone();
         if job.query.deletes.is_none() {
             if place.known.take().is_some() {
-                blocking(move || known.forget()).await?.map_err(cache_failed)?;
+                self.threads.run(move || known.forget()).await?.map_err(cache_failed)?;
             }
             return Ok(());
         }
         let has_read = place.last()?.is_some();
         let whole = match place.known {
             None if has_read => false,
-            keys => blocking(move || known.settle(keys.unwrap_or_default())).await?.map_err(cache_failed)?,
+            keys => self
+                .threads
+                .run(move || known.settle(keys.unwrap_or_default()))
+                .await?
+                .map_err(cache_failed)?,
         };
         if !whole {
             tracing::warn!(stream = %job.stream, "which keys were read is not known; the stream is emptied and read again");
@@ -175,14 +183,4 @@ fn instant(us: i64) -> Timestamp {
 
 fn cache_failed(error: CacheError) -> AdapterError {
     AdapterError::new(ErrorKind::Unavailable, "query source", error.to_string()).caused_by(error)
-}
-
-/// Does what blocks on a thread for it.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, AdapterError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        let message = "a thread of the source failed; this is a defect, please report it";
-        AdapterError::new(ErrorKind::Unavailable, "query source", message).caused_by(error)
-    })
 }

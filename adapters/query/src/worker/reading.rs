@@ -5,7 +5,7 @@ use towpath_adapter_api::{AdapterError, ErrorKind, Rows};
 use towpath_record::Op;
 use towpath_record::dead_letter::DeadLetter;
 
-use super::{Worker, blocking, cache_failed};
+use super::{Worker, cache_failed};
 use crate::config::invalid;
 use crate::database::{End, Page, PageOutput, PageSize, QueryDatabase};
 use crate::deletes::Life;
@@ -160,7 +160,7 @@ impl<D: QueryDatabase> Worker<D> {
         let Some(layout) = job.layout.as_ref().filter(|_| job.refill) else { return Ok(()) };
         let truncate = layout.truncate(self.clock.now().as_microsecond());
         let known = job.known.clone();
-        blocking(move || known.forget()).await?.map_err(cache_failed)?;
+        self.threads.run(move || known.forget()).await?.map_err(cache_failed)?;
         self.emit(number, truncate, None).await?;
         self.jobs[number].refill = false;
         Ok(())
@@ -246,7 +246,7 @@ impl<D: QueryDatabase> Worker<D> {
         keys.note += 1;
         let (known, note) = (job.known.clone(), keys.note);
         let noting = move || known.note(note, rows.iter().map(|row| layout.key_of(row).collect()), life);
-        blocking(noting).await?.map_err(cache_failed)
+        self.threads.run(noting).await?.map_err(cache_failed)
     }
 
     /// All rows were read.

@@ -5,7 +5,7 @@ use reqwest::header::DATE;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use towpath_resource::api::Listed;
+use towpath_resource::api::{Listed, LoginProvider};
 
 use super::{ANSWER_WITHIN, Answer, Client, ClientError};
 
@@ -19,25 +19,6 @@ pub struct Granted {
     /// What is exchanged for the next token, if the login can be renewed.
     #[serde(default)]
     pub refresh_token: Option<String>,
-}
-
-/// An identity provider whose word the control plane takes.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AuthProvider {
-    /// Its name.
-    pub name: String,
-    /// How it names itself.
-    pub issuer: String,
-    /// As which client the command line comes to it.
-    pub client_id: String,
-    /// Where a login on another device begins, if it offers one.
-    #[serde(default)]
-    pub device_authorization_endpoint: Option<String>,
-    /// Where it gives tokens.
-    pub token_endpoint: String,
-    /// What a token must be good for.
-    #[serde(default)]
-    pub scopes: Vec<String>,
 }
 
 impl Client {
@@ -81,9 +62,9 @@ impl Client {
     ///
     /// # Errors
     /// The request failed or was refused.
-    pub async fn providers(&self) -> Answer<Vec<AuthProvider>> {
+    pub async fn providers(&self) -> Answer<Vec<LoginProvider>> {
         let response = self.send_unknown(self.request(Method::GET, &["auth", "providers"])).await?;
-        Ok(self.read::<Listed<AuthProvider>>(response).await?.items)
+        Ok(self.read::<Listed<LoginProvider>>(response).await?.items)
     }
 
     /// What time it is at the control plane, to the second, if it says so.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use towpath_audit::Verification;
+use towpath_resource::Kind;
 use towpath_resource::api::AuditFilter;
 
 use crate::args::{AuditArgs, AuditCommand, AuditFilterArgs, View};
@@ -166,7 +167,8 @@ fn of_what(event: &Value) -> String {
         Value::Number(number) => Some(format!("{name}={number}")),
         Value::Object(_) => {
             let (kind, name) = (value["kind"].as_str()?, value["metadata"]["name"].as_str()?);
-            Some(format!("{} {name}", kind.to_lowercase()))
+            let kind = kind.parse::<Kind>().map_or_else(|_| kind.to_lowercase(), |kind| kind.to_string());
+            Some(format!("{kind} {name}"))
         }
         _ => None,
     };

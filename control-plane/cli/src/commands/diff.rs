@@ -1,11 +1,10 @@
 //! `towpath diff`: what applying would change, field by field.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
-use serde_json::Value;
 use towpath_resource::api::ApplyOutcome;
+use towpath_resource::{FieldChange, field_changes};
 
 use super::apply;
 use crate::args::DiffArgs;
@@ -20,17 +19,7 @@ use crate::output::{self, Tone};
 struct Difference {
     subject: String,
     outcome: ApplyOutcome,
-    fields: Vec<FieldDifference>,
-}
-
-/// What would become of a field.
-#[derive(Serialize, PartialEq, Eq, Debug)]
-struct FieldDifference {
-    field: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<Value>,
+    fields: Vec<FieldChange>,
 }
 
 pub(super) async fn run(
@@ -62,54 +51,23 @@ pub(super) async fn run(
 async fn difference(client: &Client, found: &Found, outcome: ApplyOutcome) -> Result<Difference, CliError> {
     let (kind, name) = found.target();
     let before = match client.show(kind, &name).await {
-        Ok(before) => fields(&before),
-        Err(error) if error.is_not_found() => BTreeMap::new(),
+        Ok(before) => Some(files::manifest_of(&before).ok_or_else(|| {
+            CliError::Usage(format!(
+                "{} is of a form that this version of towpath does not know",
+                found.subject()
+            ))
+        })?),
+        Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error.into()),
     };
-    let fields = compare(&before, &fields(&found.to_json()));
+    let fields = field_changes(before.as_ref(), Some(found.manifest()));
     Ok(Difference { subject: found.subject().to_owned(), outcome, fields })
-}
-
-/// What an admin says of a resource, by the path of each field.
-fn fields(resource: &Value) -> BTreeMap<String, Value> {
-    let mut fields = BTreeMap::new();
-    for (path, pointer) in [("metadata.labels", "/metadata/labels"), ("spec", "/spec")] {
-        if let Some(value) = resource.pointer(pointer) {
-            flatten(path, value, &mut fields);
-        }
-    }
-    fields
-}
-
-fn flatten(path: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                flatten(&format!("{path}.{name}"), member, fields);
-            }
-        }
-        other => drop(fields.insert(path.to_owned(), other.clone())),
-    }
-}
-
-fn compare(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<FieldDifference> {
-    let gone = before.iter().filter(|(field, _)| !after.contains_key(*field));
-    let gone = gone.map(|(field, from)| (field, Some(from), None));
-    let new = after.iter().map(|(field, to)| (field, before.get(field), Some(to)));
-    let mut all: Vec<_> = gone.chain(new).filter(|(_, from, to)| from != to).collect();
-    all.sort_by_key(|(field, ..)| *field);
-    let owned = |(field, from, to): (&String, Option<&Value>, Option<&Value>)| FieldDifference {
-        field: field.clone(),
-        from: from.cloned(),
-        to: to.cloned(),
-    };
-    all.into_iter().map(owned).collect()
 }
 
 fn show(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
     let Difference { subject, outcome, fields } = difference;
     writeln!(out, "{subject} would be {}", outcome.as_str())?;
-    for FieldDifference { field, from, to } in fields {
+    for FieldChange { field, from, to } in fields {
         if let Some(from) = from {
             writeln!(out, "{}", Tone::Bad.paint(&harmless(&format!("  - {field}: {from}"))))?;
         }
@@ -118,24 +76,4 @@ fn show(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn each_field_that_differs_is_named_with_both_values_and_no_other() {
-        let before = json!({ "metadata": { "name": "a", "generation": 3, "labels": { "tier": "test" } },
-            "spec": { "retry": { "first": "10s", "max": "5m" }, "streams": ["a", "b"], "old": 1 },
-            "status": { "condition": "running" } });
-        let after = json!({ "metadata": { "name": "a" },
-            "spec": { "retry": { "first": "20s", "max": "5m" }, "streams": ["a"] } });
-        let differences = compare(&fields(&before), &fields(&after));
-        let named: Vec<_> = differences.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(named, ["metadata.labels.tier", "spec.old", "spec.retry.first", "spec.streams"]);
-        assert_eq!((&differences[2].from, &differences[2].to), (&Some(json!("10s")), &Some(json!("20s"))));
-        assert_eq!(differences[0].to, None);
-    }
 }

@@ -8,6 +8,7 @@ use towpath_resource::{AnyManifest, FieldChange, field_changes};
 use crate::args::HistoryArgs;
 use crate::client::Client;
 use crate::error::CliError;
+use crate::files;
 use crate::human::harmless;
 use crate::output::{self, Table};
 
@@ -72,12 +73,11 @@ fn show(changes: &[FieldChange], out: &mut dyn Write) -> std::io::Result<()> {
 /// What an admin would write to have it so; nothing for one that was deleted.
 fn manifest(version: &ResourceVersion) -> Result<Option<AnyManifest>, CliError> {
     let Some(json) = &version.manifest else { return Ok(None) };
-    let unknown = || {
+    let known = files::manifest_of(json).map(Some);
+    known.ok_or_else(|| {
         let generation = version.generation;
         CliError::Usage(format!(
             "generation {generation} is of a form that this version of towpath does not know"
         ))
-    };
-    let mut documents = towpath_resource::parse_documents(&json.to_string()).map_err(|_| unknown())?;
-    documents.pop().and_then(|document| document.manifest.ok()).map(Some).ok_or_else(unknown)
+    })
 }

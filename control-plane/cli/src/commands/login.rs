@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
+use towpath_resource::api::LoginProvider;
+
 use super::secret;
 use crate::args::LoginArgs;
-use crate::client::{AuthProvider, Client, Granted};
+use crate::client::{Client, Granted};
 use crate::context::{Context, ContextFile, DEFAULT_NAME, Session, SessionProvider};
 use crate::error::CliError;
 use crate::human::harmless;
@@ -68,8 +70,8 @@ async fn by_device(args: &LoginArgs, blank: Context, out: &mut dyn Write) -> Res
     let login = client.begin(&provider).await?;
     invite(&login, out)?;
     let granted = client.finish(&provider, &login).await?;
-    let AuthProvider { name, client_id, token_endpoint, .. } = provider;
-    Ok(logged_in(blank, granted, Some(SessionProvider { name, client_id, token_endpoint })))
+    let LoginProvider { name, client_id, token_endpoint, .. } = provider;
+    Ok(logged_in(blank, granted, Some(SessionProvider { name: name.to_string(), client_id, token_endpoint })))
 }
 
 fn invite(login: &DeviceLogin, out: &mut dyn Write) -> std::io::Result<()> {
@@ -82,10 +84,10 @@ fn invite(login: &DeviceLogin, out: &mut dyn Write) -> std::io::Result<()> {
     out.flush()
 }
 
-fn choose(providers: Vec<AuthProvider>, wanted: Option<&str>) -> Result<AuthProvider, CliError> {
-    let names = providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>().join(", ");
+fn choose(providers: Vec<LoginProvider>, wanted: Option<&str>) -> Result<LoginProvider, CliError> {
+    let names = providers.iter().map(|provider| provider.name.to_string()).collect::<Vec<_>>().join(", ");
     let mut fit =
-        providers.into_iter().filter(|provider| wanted.is_none_or(|wanted| provider.name == wanted));
+        providers.into_iter().filter(|provider| wanted.is_none_or(|wanted| provider.name.as_str() == wanted));
     match (fit.next(), fit.next()) {
         (Some(provider), None) => Ok(provider),
         (None, _) if names.is_empty() => Err(CliError::Usage(
