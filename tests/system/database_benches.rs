@@ -22,16 +22,18 @@ fn goals(name: &str, arguments: &[&str]) -> Result<Vec<Value>> {
     figures(name, arguments)?["goals"].as_array().cloned().context("figures have goals")
 }
 
-/// The goal is 128 MiB, for a build as it is shipped. One without optimisation takes more; one that holds a whole value,
-/// table or transaction takes far more than this.
-const SMALL_MIB: f64 = 192.0;
+/// The goal is 128 MiB, for a build as it is shipped. One without optimisation takes more, and the client library of MariaDB
+/// keeps the room of the longest event; one that holds a whole value, table or transaction takes far more than this.
+const SMALL_MIB: [(&str, f64); 2] = [("pg-memory", 192.0), ("mysql-memory", 256.0)];
 
 #[test]
 fn the_agent_stays_small_whatever_a_database_holds() -> Result<()> {
-    let goals = goals("pg-memory", &["--rows", "20000"])?;
     let mebibytes = |goal: &Value| goal["value"].as_str()?.strip_suffix(" MiB")?.parse::<f64>().ok();
-    let is_small = |goal: &Value| mebibytes(goal).is_some_and(|mebibytes| mebibytes <= SMALL_MIB);
-    ensure!(goals.len() == 4 && goals.iter().all(is_small), "{goals:#?}");
+    for (bench, most) in SMALL_MIB {
+        let is_small = |goal: &Value| mebibytes(goal).is_some_and(|mebibytes| mebibytes <= most);
+        let goals = goals(bench, &["--rows", "20000"])?;
+        ensure!(goals.len() == 4 && goals.iter().all(is_small), "{bench}: {goals:#?}");
+    }
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod numeric;
 mod encode;
 mod frame;
 mod copy;
+mod single;
 mod write;
 mod sink;
 mod decode;

@@ -2,7 +2,8 @@
 //!
 //! Rows are copied straight into the table where its types are those of the stream and nothing is replaced.
 //! Otherwise they are copied into a temporary table of the stream's types, a *stage*, and go on from there in
-//! one statement, which lets PostgreSQL convert them as it would in any assignment.
+//! one statement, which lets PostgreSQL convert them as it would in any assignment. A few rows go on the same way but
+//! for the stage: its place in the statement is taken by one row of parameters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use towpath_record::{Op, StreamSchema};
 
 use crate::config::Config;
 use crate::error::PostgresError;
+use crate::single::Single;
 use crate::table::{Existing, Shape, assigned, base_of, declared, evolve, quoted};
 
 /// How the rows of one stream in one schema are written.
@@ -24,6 +26,8 @@ pub(crate) struct Target {
     /// Copies rows into the stage, or into the table where there is none.
     pub(crate) copy: Statement,
     pub(crate) stage: Option<Stage>,
+    /// Where there is a stage, in modes that have no need of seeing rows together.
+    pub(crate) single: Option<Single>,
     /// In every mode but `append`.
     pub(crate) keyed: Option<Keyed>,
 }
@@ -75,13 +79,21 @@ impl Target {
         };
         if mode == Mode::Append && is_direct(schema, &existing) {
             let copy = prepare(way.copy_rows(&way.place)).await?;
-            return Ok(Self { table, mode, copy, stage: None, keyed: None });
+            return Ok(Self { table, mode, copy, stage: None, single: None, keyed: None });
         }
         let staged = client.batch_execute(&way.create_stage(schema)).await;
         staged.map_err(PostgresError::server("create a temporary table"))?;
         let copy = prepare(way.copy_rows(&way.stage)).await?;
         let clear = prepare(format!("TRUNCATE {}", way.stage)).await?;
         let insert = prepare(way.insert()).await?;
+        let single = match mode {
+            Mode::History => None,
+            Mode::Append => Some(Single { insert: prepare(way.of_row().insert()).await?, end: None }),
+            Mode::Upsert | Mode::SoftDelete => Some(Single {
+                insert: prepare(way.of_row().insert()).await?,
+                end: Some(prepare(way.of_end().end()).await?),
+            }),
+        };
         let keyed = match mode {
             Mode::Append => None,
             Mode::Upsert | Mode::SoftDelete | Mode::History => Some(Keyed {
@@ -97,7 +109,7 @@ impl Target {
             }),
         };
         let stage = Stage { insert, clear, used: AtomicBool::new(false) };
-        Ok(Self { copy, stage: Some(stage), keyed, mode, table })
+        Ok(Self { copy, stage: Some(stage), single, keyed, mode, table })
     }
 
     /// Notes that a transaction has ended.
@@ -160,6 +172,7 @@ fn is_direct(schema: &StreamSchema, existing: &BTreeMap<String, Existing>) -> bo
 }
 
 /// Everything that the statements of a target are made of. In all of them `t` is the table and `s` the stage.
+#[derive(Clone)]
 struct Way {
     mode: Mode,
     /// The table and the stage as SQL names them.
@@ -174,6 +187,7 @@ struct Way {
 }
 
 /// A column of the stream.
+#[derive(Clone)]
 struct WayColumn {
     /// Quoted.
     name: String,
@@ -208,6 +222,23 @@ impl Way {
             key: schema.key().iter().filter_map(index).collect(),
             deleted_at: quoted(config.deleted_at()),
         }
+    }
+
+    /// The same where a row is not staged: it is made of a statement's parameters.
+    fn of_row(&self) -> Self {
+        self.of_parameters(&self.columns.iter().map(|c| (&*c.name, c.staged_type)).collect::<Vec<_>>())
+    }
+
+    /// The same with what is staged of a row that is ended.
+    fn of_end(&self) -> Self {
+        let noted = (self.mode == Mode::SoftDelete).then_some((&*self.deleted_at, "timestamptz"));
+        self.of_parameters(&self.key().map(|c| (&*c.name, c.staged_type)).chain(noted).collect::<Vec<_>>())
+    }
+
+    fn of_parameters(&self, fields: &[(&str, &str)]) -> Self {
+        let fields = (1..).zip(fields).map(|(n, (name, sql_type))| format!("${n}::{sql_type} AS {name}"));
+        let stage = format!("(SELECT {})", fields.collect::<Vec<_>>().join(", "));
+        Self { stage, ..self.clone() }
     }
 
     fn key_indices(&self) -> Vec<usize> {

@@ -12,11 +12,12 @@ use towpath_adapter_api::merge::{Plan, between_truncates, grouped};
 use towpath_adapter_api::{Mode, OnConflict, Rejection};
 use towpath_record::Op;
 
-use crate::copy;
 use crate::encode::EncodedRows;
 use crate::error::{PostgresError, RowRefusal};
 use crate::frame::{Frame, rejection};
+use crate::single::Single;
 use crate::target::{Keyed, Stage, Target};
+use crate::{copy, single};
 
 /// A frame on its way into a table.
 pub(crate) struct Writer<'a> {
@@ -119,6 +120,10 @@ impl Writer<'_> {
         if rows.is_empty() {
             return Ok(());
         }
+        if let Some(end) = self.singly(rows).and_then(|single| single.end.as_ref()) {
+            let Some(ends) = self.frame.ends() else { return Ok(()) };
+            return single::execute(self.client, end, ends, rows).await.map_err(self.failing());
+        }
         try_join(self.clear(), self.copy_ends(keyed, rows)).await?;
         self.execute(&keyed.end, &[]).await.map(drop)
     }
@@ -173,11 +178,20 @@ impl Writer<'_> {
     }
 
     async fn insert(&self, rows: &[usize]) -> Result<(), PostgresError> {
+        if let Some(Single { insert, .. }) = self.singly(rows) {
+            let inserted = single::execute(self.client, insert, &self.frame.rows, rows).await;
+            return inserted.map_err(self.failing());
+        }
         try_join(self.clear(), self.copy(&self.target.copy, &self.frame.rows, rows)).await?;
         if let Some(Stage { insert, .. }) = &self.target.stage {
             self.execute(insert, &[]).await?;
         }
         Ok(())
+    }
+
+    /// The statements to write rows one by one, if they are so few.
+    fn singly(&self, rows: &[usize]) -> Option<&Single> {
+        self.target.single.as_ref().filter(|_| rows.len() <= single::MOST_ROWS)
     }
 
     /// Empties the stage for what is copied next, if there may be rows in it.

@@ -64,8 +64,8 @@ pub(crate) struct Group {
     skip: u64,
 }
 
-/// A change of one row: the row before, the row after.
-type Changed = (Option<Decoded>, Option<Decoded>);
+/// What a change of one row does, one after another.
+type Changed = Vec<(Op, Decoded)>;
 type Decoded = Result<Vec<Cell>, Misfit>;
 
 impl<'a> Follower<'a> {
@@ -309,14 +309,11 @@ impl<'a> Follower<'a> {
             return Ok(());
         };
         let mut changes = decoded(&table, &mapped.map.fields, &event)?;
+        // Its rows may be long, and are here twice.
+        drop(event);
         self.allow_rows(&table)?;
-        for (before, after) in &mut changes {
-            if let Some(Ok(row)) = before {
-                self.catalog.translate(row).await?;
-            }
-            if let Some(Ok(row)) = after {
-                self.catalog.translate(row).await?;
-            }
+        for row in changes.iter_mut().flatten().filter_map(|(_, row)| row.as_mut().ok()) {
+            self.catalog.translate(row).await?;
         }
         for change in changes {
             if self.count()? {
@@ -356,20 +353,9 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// An update that changes the key is a delete and a create to everyone who knows rows by their key.
     async fn change(&mut self, table: &Arc<Table>, change: Changed) -> Result<(), MysqlError> {
-        let rows = match change {
-            (Some(Ok(before)), Some(Ok(after))) if table.key_of(&before) == table.key_of(&after) => {
-                vec![(Op::Update, Ok(after))]
-            }
-            (Some(before @ Ok(_)), Some(after @ Ok(_))) => vec![(Op::Delete, before), (Op::Create, after)],
-            (Some(_), Some(after)) => vec![(Op::Update, after)],
-            (None, Some(after)) => vec![(Op::Create, after)],
-            (Some(before), None) => vec![(Op::Delete, before)],
-            (None, None) => Vec::new(),
-        };
-        let mut emitted = Vec::with_capacity(rows.len());
-        for (op, row) in rows {
+        let mut emitted = Vec::with_capacity(change.len());
+        for (op, row) in change {
             let standing = match &row {
                 Ok(row) => self.standing(table, row).await?,
                 Err(_) => Standing::Settled,
@@ -410,16 +396,26 @@ fn decoded(table: &Table, fields: &[Field], event: &RowsEvent) -> Result<Vec<Cha
     while !rows.0.is_empty() {
         let first = table.row(fields, &event.present, &mut rows, None)?;
         changes.push(match event.change {
-            Change::Insert => (None, Some(first)),
-            Change::Delete => (Some(first), None),
+            Change::Insert => vec![(Op::Create, first)],
+            Change::Delete => vec![(Op::Delete, first)],
             Change::Update => {
                 let before = first.as_deref().ok();
                 let after = table.row(fields, &event.present_after, &mut rows, before)?;
-                (Some(first), Some(after))
+                updated(table, first, after)
             }
         });
     }
     Ok(changes)
+}
+
+/// An update that changes the key is a delete and a create to everyone who knows rows by their key.
+fn updated(table: &Table, before: Decoded, after: Decoded) -> Changed {
+    match (&before, &after) {
+        (Ok(was), Ok(is)) if table.key_of(was) != table.key_of(is) => {
+            vec![(Op::Delete, before), (Op::Create, after)]
+        }
+        _ => vec![(Op::Update, after)],
+    }
 }
 
 /// How many rows an event has of a table that is not wanted. Of types that are unknown the event counts as one.

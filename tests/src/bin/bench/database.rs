@@ -16,6 +16,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(3600);
 /// How often it is looked at whether a step is done. To look costs the processors that are measured.
 pub(crate) const POLL: Duration = Duration::from_millis(25);
 
+/// Most memory of an agent, whatever a database asks of it.
+pub(crate) const MOST_MIB: f64 = 128.0;
+/// How many rows with long values there are.
+pub(crate) const LONG_ROWS: u64 = 4;
+/// A value of 100 MB, and one whose row a record just holds, in pieces of 32 bytes.
+pub(crate) const LONG_VALUES: [(&str, u64); 2] =
+    [("values of 100 MB", 3_125_000), ("rows of 7.5 MiB", 245_000)];
+
 /// What every bench of a database takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DatabaseOptions {
@@ -88,4 +96,21 @@ async fn wait_until(ours: &mut Ours, source: &str, mut is_so: impl FnMut(u64, u6
         );
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// The peak of the plant's agent, in MiB, while a new source copies so many rows and follows a change of so many.
+pub(crate) async fn peak_mib(
+    ours: &mut Ours,
+    (name, adapter, config): (&str, &str, Value),
+    (copied, changed): (u64, u64),
+    change: impl AsyncFnOnce() -> Result<()>,
+) -> Result<f64> {
+    let measurement = ours.measure()?;
+    add_source(ours, name, adapter, config).await?;
+    wait_in_log(ours, name, copied).await?;
+    change().await?;
+    wait_in_log(ours, name, copied + changed).await?;
+    let (_, spent) = ours.measured(&measurement)?;
+    remove_source(ours, name).await?;
+    Ok(spent.iter().filter(|process| process.process == PLANT).map(|process| process.peak_rss_mib).sum())
 }

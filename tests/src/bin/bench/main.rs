@@ -54,6 +54,8 @@ enum Bench {
     PgLatency(DatabaseOptions),
     /// The agent's memory while it reads a large transaction and long values of PostgreSQL.
     PgMemory(DatabaseOptions),
+    /// The agent's memory while it reads a large transaction and long values of MariaDB.
+    MysqlMemory(DatabaseOptions),
     /// Sends bytes over bare quinn; the yardstick of `link` runs it as a process of its own.
     #[command(hide = true)]
     QuinnSend(link::quinn::Send),
@@ -92,9 +94,10 @@ async fn main() -> Result<()> {
         Bench::Sink(options) => (options.docs.clone(), sink::run(&options).await?),
         Bench::PgSnapshot(options) => (options.docs.clone(), pg::snapshot::run(&options).await?),
         Bench::PgCdc(options) => (options.docs.clone(), pg::cdc::run(&options).await?),
-        Bench::MysqlCdc(options) => (options.docs.clone(), mysql::run(&options).await?),
+        Bench::MysqlCdc(options) => (options.docs.clone(), mysql::cdc::run(&options).await?),
         Bench::PgLatency(options) => (options.docs.clone(), pg::latency::run(&options).await?),
         Bench::PgMemory(options) => (options.docs.clone(), pg::memory::run(&options).await?),
+        Bench::MysqlMemory(options) => (options.docs.clone(), mysql::memory::run(&options).await?),
         Bench::QuinnSend(send) => return send.run().await,
         Bench::QuinnReceive(receive) => return receive.run().await,
     };

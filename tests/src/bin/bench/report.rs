@@ -10,8 +10,18 @@ use crate::measure::Figures;
 use crate::plot;
 
 /// In the order of the page.
-const BENCHES: [&str; 9] =
-    ["files", "idle", "link", "sink", "pg-snapshot", "pg-cdc", "mysql-cdc", "pg-latency", "pg-memory"];
+const BENCHES: [&str; 10] = [
+    "files",
+    "idle",
+    "link",
+    "sink",
+    "pg-snapshot",
+    "pg-cdc",
+    "mysql-cdc",
+    "pg-latency",
+    "pg-memory",
+    "mysql-memory",
+];
 
 const HEAD: &str = "# Benchmarks
 

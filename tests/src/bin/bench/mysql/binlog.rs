@@ -9,21 +9,10 @@ use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 use towpath_adapter_conformance::servers::MariaDbServer;
 
+use super::{COLUMNS, DATABASE, SETTINGS, USER, row, source};
 use crate::database::{LIMIT, POLL};
-use crate::ours::PASSWORD_VARIABLE;
 
-/// The server's superuser and its password.
-const USER: &str = "towpath";
-const DATABASE: &str = "towpath";
 const TABLE: &str = "bench";
-/// What is measured is reading, so commits are not waited for and tables are written as fast as the disk takes them. The
-/// texts of statements stay out of the binlog, since the server sends them to those readers alone that ask for them, and
-/// all shall read the same.
-const SETTINGS: &[&str] =
-    &["innodb-flush-log-at-trx-commit=0", "innodb-io-capacity=20000", "binlog-annotate-row-events=OFF"];
-/// The columns of the rows that are read: those of the benches of PostgreSQL.
-const COLUMNS: &str = "seq bigint PRIMARY KEY, order_no varchar(32), customer_no bigint, sku varchar(32), quantity int, \
-     price decimal(12,2), state varchar(16), ordered_at timestamp(6) NULL, paid boolean, note text";
 const ROW: &str = "seq, order_no, customer_no, sku, quantity, price, state, ordered_at, paid, note";
 
 /// What is read: the changes of one size of transaction.
@@ -58,14 +47,11 @@ impl Load {
     /// A procedure that writes the changes; each of its statements is a transaction.
     fn procedure(self) -> String {
         let Self { size, seed, .. } = self;
-        let transactions = self.changes / size / 2;
+        let (transactions, row) = (self.changes / size / 2, row(seed));
         format!(
             "CREATE PROCEDURE write_changes() BEGIN DECLARE t bigint DEFAULT 0; \
              WHILE t < {transactions} DO \
-             INSERT INTO {TABLE} SELECT i, concat('O-', i), (i * 7919 + {seed}) % 100000, \
-             concat('SKU-', (i * 31 + {seed}) % 5000), i % 90, (i * 37 + {seed}) % 1000000 / 100, \
-             elt(i % 4 + 1, 'open', 'picked', 'packed', 'shipped'), \
-             timestamp '2026-01-01 00:00:00' + INTERVAL i SECOND, i % 3 = 0, repeat(md5(i + {seed}), 3) \
+             INSERT INTO {TABLE} SELECT {row} \
              FROM (SELECT t * {size} + seq AS i FROM seq_1_to_{size}) numbers; \
              SET t = t + 1; END WHILE; SET t = 0; \
              WHILE t < {transactions} DO \
@@ -124,12 +110,7 @@ impl Binlog {
 
     /// The configuration of a source that reads it from its beginning.
     pub(super) fn source(&self, name: &str) -> Value {
-        json!({
-            "host": "127.0.0.1", "port": self.server.port(), "database": DATABASE, "user": USER,
-            "password": format!("${{env:{PASSWORD_VARIABLE}}}"), "tls": { "mode": "disable" },
-            "tables": [format!("{DATABASE}.{TABLE}")], "stream": format!("bench.{name}.{{table}}"),
-            "snapshot": "never", "begin": "oldest",
-        })
+        source(&self.server, name, TABLE, &json!({ "snapshot": "never", "begin": "oldest" }))
     }
 
     /// How a program of MariaDB finds the server.

@@ -3,19 +3,13 @@
 
 use anyhow::Result;
 use serde_json::json;
-use towpath_tests::scene::PLANT;
 
 use super::{COLUMNS, Server, rows};
-use crate::database::{DatabaseOptions, POLL, add_source, remove_source, wait_in_log};
+use crate::database::{DatabaseOptions, LONG_ROWS, LONG_VALUES, MOST_MIB, POLL, peak_mib};
 use crate::measure::Figures;
 use crate::ours::Ours;
 
 const ROWS: u64 = 5_000_000;
-const MOST_MIB: f64 = 128.0;
-/// How many rows with long values there are.
-const LONG_ROWS: u64 = 4;
-/// A value of 100 MB, and one whose row a record just holds, in pieces of 32 bytes.
-const LONG: [(&str, u64); 2] = [("values of 100 MB", 3_125_000), ("rows of 7.5 MiB", 245_000)];
 
 pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
     let count = options.rows.unwrap_or(ROWS);
@@ -36,7 +30,7 @@ pub(crate) async fn run(options: &DatabaseOptions) -> Result<Figures> {
         MOST_MIB,
         "MiB",
     );
-    for (number, (what, pieces)) in LONG.into_iter().enumerate() {
+    for (number, (what, pieces)) in LONG_VALUES.into_iter().enumerate() {
         let table = format!("long_{number}");
         let value = format!("repeat(md5((i + {})::text), {pieces})", options.seed);
         server
@@ -69,19 +63,17 @@ async fn peak_while(
 ) -> Result<f64> {
     let name = format!("{}-{copied}", table.replace('_', "-"));
     let slot = name.replace('-', "_");
-    let measurement = ours.measure()?;
     let config = json!({ "slot": slot, "tables": [format!("public.{table}")], "stream": format!("bench.{name}.{{table}}") });
-    add_source(ours, &name, "postgres", server.config(&config)).await?;
-    wait_in_log(ours, &name, copied).await?;
-    // An empty table says nothing when it has been copied; the slot says that its changes will come.
-    while server.number("SELECT count(*) FROM pg_replication_slots WHERE active").await? == 0 {
-        tokio::time::sleep(POLL).await;
-    }
-    server.run(change).await?;
-    wait_in_log(ours, &name, copied + changed).await?;
-    let (_, spent) = ours.measured(&measurement)?;
-    remove_source(ours, &name).await?;
+    let change = async || {
+        // An empty table says nothing when it has been copied; the slot says that its changes will come.
+        while server.number("SELECT count(*) FROM pg_replication_slots WHERE active").await? == 0 {
+            tokio::time::sleep(POLL).await;
+        }
+        server.run(change).await
+    };
+    let source = (&*name, "postgres", server.config(&config));
+    let peak = peak_mib(ours, source, (copied, changed), change).await?;
     server.drop_slot(&slot).await?;
     server.run(&format!("DROP PUBLICATION {slot}")).await?;
-    Ok(spent.iter().filter(|process| process.process == PLANT).map(|process| process.peak_rss_mib).sum())
+    Ok(peak)
 }
