@@ -1,4 +1,4 @@
-//! How a request over HTTP is let in, whichever interface it is for.
+//! What a request over HTTP says of who sent it and from where, whichever interface it is for.
 
 use axum::extract::ConnectInfo;
 use axum::http::header::AUTHORIZATION;
@@ -7,21 +7,6 @@ use towpath_catalog::{Interface, Origin};
 use uuid::Uuid;
 
 use crate::http::Peer;
-use crate::service::{Admission, Need, Refusal, Service};
-
-/// Lets whoever sent a request in, by its `Authorization` header.
-///
-/// # Errors
-/// Nobody is known by it, or the need is not met.
-pub(crate) async fn admitted(
-    service: &Service,
-    headers: &HeaderMap,
-    extensions: &Extensions,
-    interface: Interface,
-    need: Need,
-) -> Result<Admission, Refusal> {
-    service.admit(bearer(headers), origin(extensions, interface), need).await
-}
 
 /// The token that a request bears. Of two, whatever stands before us may have looked at the other one: none counts.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -111,6 +111,11 @@ impl Egress {
     /// # Errors
     /// The file with further authorities cannot be read.
     pub fn new(settings: &EgressSettings) -> anyhow::Result<Self> {
+        Self::patient(settings, ANSWER_WITHIN)
+    }
+
+    /// The same, for answers that come within this time.
+    pub(crate) fn patient(settings: &EgressSettings, answer_within: Duration) -> anyhow::Result<Self> {
         let allow = Arc::new(settings.allow.clone());
         let http = Client::builder()
             .tls_backend_preconfigured(tls(settings.ca_file.as_deref())?)
@@ -118,7 +123,7 @@ impl Egress {
             .https_only(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_WITHIN)
+            .timeout(answer_within)
             .user_agent(concat!("towpath-control/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { allow, http })

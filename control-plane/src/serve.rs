@@ -23,7 +23,7 @@ use crate::config::ControlConfig;
 use crate::control::ca::CertificateAuthority;
 use crate::control::clock::system_clock;
 use crate::control::enrol::{CertificateIssuer, EnrolmentService};
-use crate::control::export::{self, Exports};
+use crate::control::export::{self, Exports, Ways};
 use crate::control::identity::TrustDomain;
 use crate::control::ledger::CatalogLedger;
 use crate::control::server_certificate::ServerCertificate;
@@ -89,8 +89,9 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let following = cell.clone();
     tokio::spawn(async move { following.follow_catalog().await });
     let auditing = tokio::spawn(audit::run(catalog.clone(), config.audit.clone(), stop.clone()));
-    let (exports, exported) = (Exports::default(), data_dir.join("audit-exports"));
-    tokio::spawn(export::run(catalog.clone(), exported, exports.clone(), stop.clone()));
+    let exports = Exports::default();
+    let ways = Ways { dir: data_dir.join("audit-exports"), egress: egress.clone() };
+    tokio::spawn(export::run(catalog.clone(), ways, exports.clone(), stop.clone()));
     tokio::spawn(retention::run(cell.clone(), config.log.retention()));
     let linking = tokio::spawn(endpoint::serve(
         link,
@@ -108,6 +109,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         data_dir,
         exports,
         egress,
+        rate: config.api.rate.clone(),
     });
     let kept = service.clone();
     if let Some(address) = options.metrics {

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use towpath_adapter_api::{AdapterError, ErrorKind};
+use towpath_resource::SecretReference;
 
 /// Replaces every reference in the strings of a configuration.
 pub(crate) fn resolve(config: &Value) -> Result<Value, AdapterError> {
@@ -33,7 +34,7 @@ fn resolve_text(text: &str) -> Result<String, AdapterError> {
         let Some(end) = rest[at..].find('}') else {
             return Err(refused(&rest[at..], "it has no closing brace"));
         };
-        resolved.push_str(&look_up(&rest[at + 2..at + end])?);
+        resolved.push_str(&look_up(&rest[at..=at + end])?);
         rest = &rest[at + end + 1..];
     }
     resolved.push_str(rest);
@@ -41,13 +42,13 @@ fn resolve_text(text: &str) -> Result<String, AdapterError> {
 }
 
 fn look_up(reference: &str) -> Result<String, AdapterError> {
-    match reference.split_once(':') {
-        Some(("env", name)) => std::env::var(name)
+    match reference.parse::<SecretReference>() {
+        Ok(SecretReference::Env(name)) => std::env::var(name)
             .map_err(|_| refused(reference, "set this variable in the agent's environment")),
-        Some(("file", path)) => std::fs::read_to_string(path)
+        Ok(SecretReference::File(path)) => std::fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| AdapterError::io(format!("secret {reference:?}"), "read the file", error)),
-        _ => Err(refused(reference, "a reference is ${env:NAME} or ${file:/path}")),
+        Err(error) => Err(refused(reference, &error.to_string())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use towpath_catalog::State;
 use towpath_record::{ResourceName, StreamName};
-use towpath_resource::{AnyManifest, Scope, StreamPattern};
+use towpath_resource::{AnyManifest, Kind, Scope, StreamPattern};
 
 /// What a right is needed for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -51,6 +51,15 @@ impl Target {
             _ => Vec::new(),
         };
         Self { subject: manifest.subject(), site, labels: manifest.metadata().labels.clone(), streams }
+    }
+
+    /// The kind whose resources move those of this kind when they change: a route stands where its sink's agent does. An
+    /// agent stays at its site, and a route with its sink.
+    pub const fn moved_by(kind: Kind) -> Option<Kind> {
+        match kind {
+            Kind::Route => Some(Kind::Sink),
+            _ => None,
+        }
     }
 
     /// Whether all of it lies within the scope.

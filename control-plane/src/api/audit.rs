@@ -1,25 +1,22 @@
 //! The audit trail: asked, verified, exported.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing;
-use bytes::Bytes;
-use futures_util::stream;
+use axum::{Extension, Json, routing};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use towpath_audit::Verification;
-use towpath_catalog::{Mark, Order};
+use towpath_catalog::Order;
 use towpath_resource::api::{AuditFilter, AuditOutcome, AuditPage};
 use towpath_resource::{Object, Permission};
 
 use super::endpoint::{Endpoint, JSON, LINES};
 use super::extract::Args;
-use crate::service::{Asker, MOST_AUDITED, Refusal, Service};
+use crate::service::{Admission, Asker, MOST_AUDITED, Refusal, Service};
 
 const DEFAULT_LIMIT: usize = 100;
 
@@ -125,17 +122,11 @@ async fn key(State(service): State<Service>, asker: Asker) -> Result<Json<Value>
     Ok(Json(json!({ "pem": service.audit_key(&asker)? })))
 }
 
-async fn export(State(service): State<Service>, asker: Asker) -> Result<Response, Refusal> {
-    // The first part is read before the answer begins, so that a refusal can still be one.
-    let first = service.export_audit(&asker, Mark::default()).await?;
-    let parts = stream::try_unfold(Some(first), move |part| {
-        let (service, asker) = (service.clone(), asker.clone());
-        async move {
-            let Some(part) = part.filter(|part| !part.lines.is_empty()) else { return Ok(None) };
-            let text: String = part.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-            let next = service.export_audit(&asker, part.mark).await?;
-            Ok::<_, Refusal>(Some((Bytes::from(text), Some(next))))
-        }
-    });
+async fn export(
+    State(service): State<Service>,
+    Extension(admission): Extension<Admission>,
+) -> Result<Response, Refusal> {
+    let parts = service.export_audit(&admission.asker).await?;
+    let parts = service.while_admitted(admission, parts);
     Ok(([(CONTENT_TYPE, LINES)], Body::from_stream(parts)).into_response())
 }

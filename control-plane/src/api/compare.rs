@@ -1,16 +1,18 @@
 //! Compares the two ends of a route.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing;
+use futures_util::StreamExt;
 use towpath_resource::api::{CompareLine, CompareOrder};
 use towpath_resource::{Kind, Object, Permission};
 
 use super::endpoint::{Endpoint, LINES};
 use super::extract::Body;
 use super::lines::json_lines;
-use crate::service::{Asker, Refusal, Service};
+use crate::service::{Admission, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary = "Compares what the sources of a route have with what its sink keeps, while changes flow, and sends \
@@ -32,10 +34,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn compare(
     State(service): State<Service>,
-    asker: Asker,
+    Extension(admission): Extension<Admission>,
     Path(name): Path<String>,
     Body(order): Body<CompareOrder>,
 ) -> Result<Response, Refusal> {
-    let lines = service.compare_route(&asker, &name, order).await?;
-    Ok(json_lines(lines))
+    let lines = service.compare_route(&admission.asker, &name, order).await?.map(Ok);
+    let ended = |refusal: Refusal| CompareLine::Error(refusal.to_string());
+    Ok(json_lines(service.while_admitted(admission, lines).map(move |line| line.unwrap_or_else(ended))))
 }

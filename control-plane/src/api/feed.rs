@@ -13,7 +13,7 @@ use towpath_resource::api::{FeedPage, FeedTicket};
 
 use super::endpoint::Endpoint;
 use super::extract::{Args, read};
-use crate::door::{admitted, bearer, origin};
+use crate::door::{bearer, origin};
 use crate::feeds::{self, Topic};
 use crate::service::{Admission, Need, Refusal, Service};
 
@@ -131,16 +131,16 @@ async fn open(
     let upgrade = upgrade.map_err(|error| {
         Refusal::invalid(format!("this is a WebSocket; /v1/feed/poll answers plain requests ({error})"))
     })?;
-    let (headers, extensions) = (request.headers(), request.extensions());
-    let admission = match (&args.ticket, bearer(headers)) {
+    let origin = origin(request.extensions(), Interface::Rest);
+    let _place = service.arrive(origin.address)?;
+    let admission = match (&args.ticket, bearer(request.headers())) {
         (Some(ticket), _) => Some(service.redeem_ticket(ticket)?),
-        (None, Some(_)) => {
-            let need = Need::DecidedByContent;
-            Some(admitted(&service, headers, extensions, Interface::Rest, need).await?)
+        (None, bearer @ Some(_)) => {
+            Some(service.let_in(bearer, origin.clone(), Need::DecidedByContent).await?.0)
         }
         (None, None) => None,
     };
-    let (permit, origin) = (service.socket_permit()?, origin(extensions, Interface::Rest));
+    let permit = service.socket_permit()?;
     let upgrade = upgrade.max_message_size(feeds::MOST_MESSAGE_BYTES);
     Ok(upgrade
         .on_upgrade(move |socket| async move {

@@ -1,78 +1,51 @@
-//! Who is let in, and how often.
-
-use std::sync::Arc;
+//! Who is let in, and what is done once only.
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::sync::Semaphore;
-use towpath_catalog::{Interface, Origin};
+use towpath_catalog::Interface;
 
 use super::idempotency::{Keys, once};
 use super::problem::Refused;
 use super::problem_type::ProblemType;
-use super::rate::Rates;
-use super::settings::RateSettings;
+use super::rate;
 use crate::door::{bearer, origin};
-use crate::service::{Admission, Need, Refusal, Service};
-
-/// Requests that are worked on at once. One whose answer has begun is no longer among them.
-const MOST_REQUESTS: usize = 1024;
+use crate::service::{Need, Service};
 
 /// What all endpoints are guarded by. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Doors {
+pub(super) struct Gate {
     service: Service,
-    rates: Rates,
     keys: Keys,
-    places: Arc<Semaphore>,
 }
 
-impl Doors {
-    pub(super) fn new(service: Service, rate: &RateSettings) -> Self {
-        let places = Arc::new(Semaphore::new(MOST_REQUESTS));
-        Self { service, rates: Rates::new(rate), keys: Keys::default(), places }
-    }
-
-    /// Lets whoever sent a request with these headers in.
-    async fn admit(&self, headers: &HeaderMap, origin: Origin, need: Need) -> Result<Admission, Refused> {
-        let address = origin.address;
-        let admitted = self.service.admit(sole_bearer(headers)?, origin, need).await;
-        if let Err(Refusal::Unknown(_)) = admitted {
-            self.rates.failed(address)?;
-        }
-        Ok(admitted?)
+impl Gate {
+    pub(super) fn new(service: Service) -> Self {
+        Self { service, keys: Keys::default() }
     }
 }
 
 /// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
 pub(super) async fn guard(
-    State((doors, need)): State<(Doors, Need)>,
+    State((gate, need)): State<(Gate, Need)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
     let origin = origin(request.extensions(), Interface::Rest);
-    doors.rates.of_address(origin.address)?;
-    let Ok(_place) = doors.places.try_acquire() else {
-        return Err(Refused::new(
-            ProblemType::TooMany,
-            "too many requests are under way; try again in a moment",
-        ));
-    };
+    let _place = gate.service.arrive(origin.address)?;
     request.extensions_mut().insert(origin.clone());
     if need == Need::Nothing {
         return Ok(next.run(request).await);
     }
-    let admission = doors.admit(request.headers(), origin, need).await?;
+    let (admission, left) = gate.service.let_in(sole_bearer(request.headers())?, origin, need).await?;
     let asker = admission.asker.clone();
-    let left = doors.rates.of_principal(&asker.cause.actor)?;
     request.extensions_mut().insert(asker.clone());
     request.extensions_mut().insert(admission);
-    let mut response = once(&doors.keys, &asker.cause.actor, request, next).await;
-    doors.service.note_denials(&asker).await;
-    doors.rates.tell(left, &mut response);
+    let mut response = once(&gate.keys, &asker.cause.actor, request, next).await;
+    gate.service.note_denials(&asker).await;
+    rate::tell(left, response.headers_mut());
     Ok(response)
 }
 

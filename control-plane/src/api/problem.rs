@@ -11,6 +11,7 @@ use towpath_resource::Fault;
 use towpath_resource::api::problem::{CONTENT_TYPE, Problem};
 
 use super::problem_type::ProblemType;
+use super::rate;
 use crate::service::Refusal;
 
 /// Why a request was refused, until it is rendered.
@@ -85,6 +86,7 @@ impl Refusal {
             Self::Gone(_) => ProblemType::Gone,
             Self::Stale(_) => ProblemType::Stale,
             Self::Invalid { .. } => ProblemType::Invalid,
+            Self::Limited(_) => ProblemType::RateLimited,
             Self::TooMany(_) => ProblemType::TooMany,
             Self::Unavailable(_) | Self::Stopping => ProblemType::Unavailable,
         }
@@ -104,8 +106,16 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         let kind = refusal.problem_type();
         let detail = refusal.to_string();
-        let faults = if let Refusal::Invalid { faults, .. } = refusal { faults } else { Vec::new() };
-        Self { faults, ..Self::new(kind, detail) }
+        let refused = Self::new(kind, detail);
+        match refusal {
+            Refusal::Invalid { faults, .. } => Self { faults, ..refused },
+            Refusal::Limited(limited) => {
+                let told = limited.left.map(rate::of).into_iter().flatten();
+                let refused = refused.header(header::RETRY_AFTER, HeaderValue::from(limited.seconds()));
+                told.fold(refused, |refused, (name, value)| refused.header(name, value))
+            }
+            _ => refused,
+        }
     }
 }
 

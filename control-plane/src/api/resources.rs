@@ -2,10 +2,10 @@
 
 mod described;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_catalog::{Outcome, Terms};
@@ -16,7 +16,7 @@ use super::conditions::{Known, MeantFor, tag};
 use super::endpoint::Endpoint;
 use super::extract::{Args, Patch, Text};
 use super::watch::watch;
-use crate::service::{Asker, ListOrder, Put, Refusal, Service, Shown, WatchOrder};
+use crate::service::{Admission, Asker, ListOrder, Put, Refusal, Service, Shown, WatchOrder};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     Kind::ALL.into_iter().flat_map(described::of_kind).collect()
@@ -44,7 +44,7 @@ struct ChangeArgs {
 async fn list(
     kind: Kind,
     State(service): State<Service>,
-    asker: Asker,
+    Extension(admission): Extension<Admission>,
     headers: HeaderMap,
     Args(args): Args<ListArgs>,
 ) -> Result<Response, Refusal> {
@@ -55,7 +55,7 @@ async fn list(
         if let Some((name, _)) = others.into_iter().find(|(_, given)| *given) {
             return Err(Refusal::invalid_argument(name, "does not go with `watch`"));
         }
-        return watch(&service, &asker, kind, WatchOrder { filter, since }, &headers).await;
+        return watch(&service, admission, kind, WatchOrder { filter, since }, &headers).await;
     }
     if since.is_some() {
         return Err(Refusal::invalid_argument("since", "goes with `watch=true` only"));
@@ -64,7 +64,7 @@ async fn list(
     let sort = sort
         .map_err(|error: crate::service::SortError| Refusal::invalid_argument("sort", error.to_string()))?;
     let order = ListOrder { limit, cursor, sort: sort.unwrap_or_default(), filter };
-    let page = service.list(&asker, kind, order).await?;
+    let page = service.list(&admission.asker, kind, order).await?;
     let items = page.items.iter().map(Shown::to_json).collect();
     Ok(Json(Page::<Value> { items, next_cursor: page.next_cursor }).into_response())
 }

@@ -1,10 +1,10 @@
 //! Streams, and their records as lines of JSON.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing;
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +14,7 @@ use towpath_resource::{Object, Permission, StartFrom};
 use super::endpoint::{Endpoint, LINES};
 use super::extract::Args;
 use super::lines::json_lines;
-use crate::service::{Asker, Reading, Refusal, Service};
+use crate::service::{Admission, Asker, Reading, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -63,14 +63,15 @@ struct RecordsArgs {
 
 async fn records(
     State(service): State<Service>,
-    asker: Asker,
+    Extension(admission): Extension<Admission>,
     Path(stream): Path<String>,
     Args(args): Args<RecordsArgs>,
 ) -> Result<Response, Refusal> {
     let from = args.from.map(|text| text.parse::<StartFrom>()).transpose();
     let from = from.map_err(|error| Refusal::invalid(format!("from: {error}")))?;
     let reading = Reading { from, limit: args.limit, follow: args.follow };
-    let records = service.read_stream(&asker, &stream, reading).await?;
+    let records = service.read_stream(&admission.asker, &stream, reading).await?;
+    let records = service.while_admitted(admission, records.map(|record| record.map_err(Refusal::from)));
     Ok(json_lines(records.map(|record| match record {
         Ok(record) => Line::Record(record),
         Err(error) => Line::Broken { error: error.to_string() },

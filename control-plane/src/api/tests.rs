@@ -1,6 +1,7 @@
 //! The API's promises, request by request, over a data path that says what the test wants.
 
 pub(crate) mod fixture;
+mod operations;
 mod doors;
 mod problems;
 mod resources;
@@ -18,3 +19,6 @@ mod scopes;
 mod certificates;
 mod oidc;
 mod matrix;
+mod rights;
+
+pub(crate) use operations::operations;

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use towpath_resource::Kind;
 
-use crate::service::{Asker, Refusal, Service, Shown, WatchEvent, WatchOrder};
+use crate::service::{Admission, Refusal, Service, Shown, WatchEvent, WatchOrder};
 
 /// A sign of life when nothing happens, so that both sides notice a line that is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -25,11 +25,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The header with which a client goes on where its last connection ended.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Follows the resources of a kind. The header counts before the argument `since`: a client that connects again sends the
+/// Follows the resources of a kind, for as long as whoever asks may. The header counts before the argument `since`: a client that connects again sends the
 /// address as it was.
 pub(super) async fn watch(
     service: &Service,
-    asker: &Asker,
+    admission: Admission,
     kind: Kind,
     mut order: WatchOrder,
     headers: &HeaderMap,
@@ -39,7 +39,11 @@ pub(super) async fn watch(
         let refused = || Refusal::invalid_argument("Last-Event-ID", "is not the number of an event");
         order.since = Some(number.ok_or_else(refused)?);
     }
-    let events = service.watch(asker, kind, order).await?.map(|event| Ok::<_, Infallible>(written(event)));
+    let events = service.watch(&admission.asker, kind, order).await?.map(Ok);
+    let events = service.while_admitted(admission, events).map(|event| {
+        let ended = |refusal: Refusal| WatchEvent::Ended { reason: refusal.to_string() };
+        Ok::<_, Infallible>(written(event.unwrap_or_else(ended)))
+    });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 

@@ -11,6 +11,7 @@ pub mod tls;
 pub mod token;
 pub mod bearer;
 pub(crate) mod key_file;
+pub(crate) mod secret;
 pub mod enrol;
 pub mod ledger;
 pub(crate) mod desired;

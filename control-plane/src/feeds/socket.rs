@@ -70,7 +70,10 @@ async fn login(socket: &mut WebSocket, service: &Service, origin: Origin) -> Res
     let first = tokio::time::timeout(LOGIN_WITHIN, socket.recv()).await;
     let Ok(Some(Ok(Message::Text(text)))) = first else { return Err(Refusal::unauthenticated()) };
     match said(&text)? {
-        Said::Login { token } => service.admit(Some(token.as_str()), origin, Need::DecidedByContent).await,
+        Said::Login { token } => {
+            let known = service.let_in(Some(token.as_str()), origin, Need::DecidedByContent).await;
+            known.map(|(admission, _)| admission)
+        }
         _ => Err(Refusal::unauthenticated()),
     }
 }

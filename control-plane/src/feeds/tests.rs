@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::api::tests::fixture::{Fixture, TOKEN};
+use crate::api::{ApiSettings, RateSettings};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -223,6 +224,39 @@ async fn a_socket_ends_soon_after_its_key_is_taken_back() {
         refused = hear(&mut socket).await;
     }
     assert_eq!((&refused["type"], &refused["problem"]["status"]), (&json!("refused"), &json!(401)));
+}
+
+#[tokio::test]
+async fn a_socket_ends_when_the_rights_with_which_it_began_are_taken_away() {
+    let (fixture, _) = Fixture::furnished().await;
+    let bob = fixture.operator("bob").await;
+    let at = served(&fixture).await;
+    let mut socket = opened(at, "", Some(&bob)).await.unwrap();
+    hear(&mut socket).await;
+    say(&mut socket, json!({ "type": "subscribe", "id": "s", "feed": "resources", "kind": "Site" })).await;
+    while hear(&mut socket).await["what"] != "complete" {}
+    assert_eq!(fixture.delete("/v1/role-bindings/operator-bob").await.status, StatusCode::NO_CONTENT);
+    let told = hear(&mut socket).await;
+    assert_eq!((&told["type"], &told["problem"]["status"]), (&json!("refused"), &json!(412)));
+}
+
+#[tokio::test]
+async fn opening_sockets_counts_towards_what_one_may_ask() {
+    let rate = RateSettings { per_principal: 1, burst_seconds: 2, ..RateSettings::default() };
+    let fixture = Fixture::set_up(&ApiSettings { rate, ..ApiSettings::default() });
+    let at = served(&fixture).await;
+    assert_eq!(fixture.get("/v1/status").await.status, StatusCode::OK);
+    let socket = opened(at, "", Some(TOKEN)).await;
+    assert!(socket.is_ok());
+    assert_eq!(refused(opened(at, "", Some(TOKEN)).await), StatusCode::TOO_MANY_REQUESTS);
+    // Neither can one come in by the first message.
+    let mut socket = opened(at, "", None).await.unwrap();
+    say(&mut socket, json!({ "type": "login", "token": TOKEN })).await;
+    let told = hear(&mut socket).await;
+    assert_eq!(
+        (&told["type"], &told["problem"]["type"]),
+        (&json!("refused"), &json!("towpath:rate-limited"))
+    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
+use towpath_catalog::Origin;
 use towpath_proto::admin::Resource;
 
 use super::{Admin, status, value};
@@ -21,6 +22,13 @@ pub(super) fn asked<T>(request: Request<T>) -> Result<(Admission, T), Status> {
     let (_, mut extensions, message) = request.into_parts();
     let admission = extensions.remove().ok_or_else(|| status::of(&Refusal::unauthenticated()))?;
     Ok((admission, message))
+}
+
+/// From where it is asked, and the message, of a call for those who are not known yet.
+pub(super) fn asked_by_anyone<T>(request: Request<T>) -> Result<(Origin, T), Status> {
+    let (_, mut extensions, message) = request.into_parts();
+    let origin = extensions.remove().ok_or_else(|| status::of(&Refusal::unauthenticated()))?;
+    Ok((origin, message))
 }
 
 /// An answer of one message.

@@ -12,6 +12,8 @@ mod routes;
 mod fleet;
 mod streams;
 mod tokens;
+mod identity;
+mod audit;
 mod health;
 #[cfg(test)]
 mod tests;
@@ -28,19 +30,23 @@ use tonic::server::NamedService;
 use towpath_catalog::Interface;
 use towpath_proto::admin::FILE_DESCRIPTOR_SET;
 use towpath_proto::admin::agents_server::AgentsServer;
+use towpath_proto::admin::audit_server::AuditServer;
 use towpath_proto::admin::dead_letters_server::DeadLettersServer;
 use towpath_proto::admin::events_server::EventsServer;
 use towpath_proto::admin::fleet_server::FleetServer;
+use towpath_proto::admin::keys_server::KeysServer;
 use towpath_proto::admin::resources_server::ResourcesServer;
 use towpath_proto::admin::routes_server::RoutesServer;
 use towpath_proto::admin::schemas_server::SchemasServer;
+use towpath_proto::admin::sessions_server::SessionsServer;
 use towpath_proto::admin::sources_server::SourcesServer;
 use towpath_proto::admin::streams_server::StreamsServer;
 use towpath_proto::admin::tokens_server::TokensServer;
+use towpath_proto::admin::users_server::UsersServer;
 
 use crate::api::{ANSWER_WITHIN, MAX_BODY_BYTES};
-use crate::door::admitted;
-use crate::service::Service;
+use crate::door::{bearer, origin};
+use crate::service::{Need, Refusal, Service};
 
 /// Every service, over one.
 #[derive(Clone)]
@@ -66,6 +72,10 @@ pub fn router(service: Service) -> Router {
     let guarded = add(guarded, SchemasServer::new(admin.clone()));
     let guarded = add(guarded, DeadLettersServer::new(admin.clone()));
     let guarded = add(guarded, TokensServer::new(admin.clone()));
+    let guarded = add(guarded, KeysServer::new(admin.clone()));
+    let guarded = add(guarded, UsersServer::new(admin.clone()));
+    let guarded = add(guarded, SessionsServer::new(admin.clone()));
+    let guarded = add(guarded, AuditServer::new(admin.clone()));
     let guarded = add(guarded, EventsServer::new(admin));
     let guarded = add(guarded, reflection);
     let guarded = guarded.route_layer(middleware::from_fn_with_state(service.clone(), guard));
@@ -86,24 +96,40 @@ where
 }
 
 /// Lets a call pass that comes from someone known who has what it needs, and notes who.
-async fn guard(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+async fn guard(State(service): State<Service>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let Some(need) = needs::of(path) else {
         return refused(Status::unimplemented(format!("there is no call `{path}`; reflection lists them")));
     };
-    let (headers, extensions) = (request.headers(), request.extensions());
-    let asker = match admitted(&service, headers, extensions, Interface::Grpc, need).await {
-        Ok(admission) => {
-            let asker = admission.asker.clone();
-            request.extensions_mut().insert(admission);
-            asker
-        }
-        Err(refusal) => return refused(status::of(&refusal)),
-    };
-    // A stream begins to be answered at once, and may then take its time.
-    let answered = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
+    match passed(&service, need, request, next).await {
+        Ok(answer) => answer,
+        Err(refusal) => refused(status::of(&refusal)),
+    }
+}
+
+async fn passed(
+    service: &Service,
+    need: Need,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let origin = origin(request.extensions(), Interface::Grpc);
+    let _place = service.arrive(origin.address)?;
+    request.extensions_mut().insert(origin.clone());
+    if need == Need::Nothing {
+        return Ok(in_time(request, next).await);
+    }
+    let (admission, _) = service.let_in(bearer(request.headers()), origin, need).await?;
+    let asker = admission.asker.clone();
+    request.extensions_mut().insert(admission);
+    let answer = in_time(request, next).await;
     service.note_denials(&asker).await;
-    match answered {
+    Ok(answer)
+}
+
+/// The answer, which begins at once where it is a stream, and may then take its time.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(answer) => answer,
         Err(_) => refused(Status::deadline_exceeded(format!(
             "the call was not done within {} s; look at the control plane's disk and load, then try again",

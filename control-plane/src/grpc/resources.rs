@@ -3,25 +3,30 @@
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde_json::{Map, json};
+use prost_types::Struct;
+use serde_json::{Map, Value, json};
 use tonic::{Request, Response, Status};
 use towpath_catalog::{Expected, Terms};
+use towpath_proto::admin;
+use towpath_proto::admin::expected::State;
 use towpath_proto::admin::resources_server::Resources;
 use towpath_proto::admin::watch_response::Change;
 use towpath_proto::admin::{
-    ApplyRequest, ApplyResponse, DeleteResourceRequest, GetResourceRequest, ListResourcesRequest,
-    ListResourcesResponse, Resource, WatchRequest, WatchResponse,
+    ApplyRequest, ApplyResponse, DeleteResourceRequest, GetResourceRequest, HistoryRequest,
+    ListResourcesRequest, ListResourcesResponse, PatchResourceRequest, PutResourceRequest, Resource,
+    RollbackRequest, WatchRequest, WatchResponse,
 };
 use towpath_record::ResourceName;
 use towpath_resource::{Kind, Object, Permission};
 
-use super::answer::{Messages, asked, carried, done, from_resource, shown, to_resource};
+use super::answer::{Messages, asked, carried, done, from_resource, listed, shown, to_resource};
 use super::{Admin, status, value};
 use crate::service::{Asker, Filter, ListOrder, Refusal, Sort, WatchEvent, WatchOrder, parse};
 
 #[async_trait]
 impl Resources for Admin {
     type WatchStream = Messages<WatchResponse>;
+    type HistoryStream = Messages<Struct>;
 
     async fn list(
         &self,
@@ -58,10 +63,28 @@ impl Resources for Admin {
         Ok(Response::new(ApplyResponse { results: report.results.iter().map(carried).collect() }))
     }
 
+    async fn put(&self, request: Request<PutResourceRequest>) -> Result<Response<Resource>, Status> {
+        let (admission, PutResourceRequest { resource, expected, dry_run }) = asked(request)?;
+        let document = from_resource(resource.unwrap_or_default());
+        let named = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (kind, name) = (kind_named(named("/kind"))?, named("/metadata/name"));
+        let terms = Terms { expected: expected_of(expected), dry_run };
+        let put = self.0.put(&admission.asker, kind, name, &document.to_string(), terms).await;
+        shown(put.map(|put| put.shown))
+    }
+
+    async fn patch(&self, request: Request<PatchResourceRequest>) -> Result<Response<Resource>, Status> {
+        let (admission, PatchResourceRequest { kind, name, patch, expected, dry_run }) = asked(request)?;
+        let patch = Value::Object(value::from_struct(patch.unwrap_or_default()));
+        let terms = Terms { expected: expected_of(expected), dry_run };
+        let put = self.0.patch(&admission.asker, kind_named(&kind)?, &name, &patch, &terms).await;
+        shown(put.map(|put| put.shown))
+    }
+
     async fn delete(&self, request: Request<DeleteResourceRequest>) -> Result<Response<()>, Status> {
-        let (admission, DeleteResourceRequest { kind, name, generation }) = asked(request)?;
+        let (admission, DeleteResourceRequest { kind, name, generation, dry_run }) = asked(request)?;
         let expected = generation.map_or(Expected::Anything, |generation| Expected::OneOf(vec![generation]));
-        let terms = Terms { expected, ..Terms::default() };
+        let terms = Terms { expected, dry_run };
         done(self.0.delete(&admission.asker, kind_named(&kind)?, &name, terms).await)
     }
 
@@ -74,6 +97,19 @@ impl Resources for Admin {
             events.flat_map(move |event| stream::iter(messages(kind, event, &mut has_begun)))
         });
         self.flowing(admission, events, |message| message)
+    }
+
+    async fn history(
+        &self,
+        request: Request<HistoryRequest>,
+    ) -> Result<Response<Self::HistoryStream>, Status> {
+        let (admission, HistoryRequest { kind, name }) = asked(request)?;
+        listed(self.0.history(&admission.asker, kind_named(&kind)?, &name).await)
+    }
+
+    async fn rollback(&self, request: Request<RollbackRequest>) -> Result<Response<Resource>, Status> {
+        let (admission, RollbackRequest { kind, name, to }) = asked(request)?;
+        shown(self.0.rollback(&admission.asker, kind_named(&kind)?, &name, to).await)
     }
 }
 
@@ -88,6 +124,15 @@ fn readable(asker: &Asker, text: &str) -> Result<Kind, Status> {
     let read = Permission::read(Object::Resource(kind));
     asker.principal.decide(read, None).map_err(|denied| status::of(&denied.into()))?;
     Ok(kind)
+}
+
+fn expected_of(expected: Option<admin::Expected>) -> Expected {
+    match expected.and_then(|expected| expected.state) {
+        None => Expected::Anything,
+        Some(State::Generation(generation)) => Expected::OneOf(vec![generation]),
+        Some(State::Present(true)) => Expected::Present,
+        Some(State::Present(false)) => Expected::Absent,
+    }
 }
 
 fn filter_of(text: &str) -> Result<Filter, Status> {

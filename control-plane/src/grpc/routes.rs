@@ -8,11 +8,13 @@ use towpath_proto::admin::agents_server::Agents;
 use towpath_proto::admin::routes_server::Routes;
 use towpath_proto::admin::sources_server::Sources;
 use towpath_proto::admin::{
-    CheckSourceRequest, Resource, RevokeAgentRequest, RouteOrderRequest, RouteRequest,
+    CheckSourceRequest, GetAgentLogRequest, Resource, RevokeAgentRequest, RouteOrderRequest, RouteRequest,
 };
 
 use super::Admin;
 use super::answer::{Messages, answer, asked, carried, order, shown};
+
+const DEFAULT_LINES: u32 = 100;
 
 #[async_trait]
 impl Routes for Admin {
@@ -56,5 +58,11 @@ impl Agents for Admin {
     async fn revoke(&self, request: Request<RevokeAgentRequest>) -> Result<Response<Resource>, Status> {
         let (admission, RevokeAgentRequest { name }) = asked(request)?;
         shown(self.0.revoke_agent(&admission.asker, &name).await)
+    }
+
+    async fn get_log(&self, request: Request<GetAgentLogRequest>) -> Result<Response<Struct>, Status> {
+        let (admission, GetAgentLogRequest { name, after, limit }) = asked(request)?;
+        let limit = if limit == 0 { DEFAULT_LINES } else { limit };
+        answer(self.0.agent_log(&admission.asker, &name, after, limit).await)
     }
 }

@@ -30,6 +30,10 @@ pub(super) fn of(refusal: &Refusal) -> Status {
             }
             Code::InvalidArgument
         }
+        Refusal::Limited(limited) => {
+            details.set_retry_info(Some(limited.wait));
+            Code::ResourceExhausted
+        }
         Refusal::TooMany(_) => Code::ResourceExhausted,
         Refusal::Unavailable(_) | Refusal::Stopping => {
             details.set_retry_info(Some(TRY_AGAIN_AFTER));

@@ -4,3 +4,6 @@ mod caller;
 mod doors;
 mod resources;
 mod flow;
+mod identity;
+mod audit;
+mod parity;

@@ -1,5 +1,6 @@
 //! The audit trail: asked, verified, exported.
 
+use futures_util::stream::{self, BoxStream, StreamExt};
 use serde_json::Value;
 use towpath_access::{Denied, Target};
 use towpath_audit::Verification;
@@ -65,14 +66,32 @@ impl Service {
         Ok(key.ok_or_else(unsigned)?.to_pem())
     }
 
-    /// A part of an export behind this mark, in which events and checkpoints are byte for byte as they were written. It
-    /// holds the hashes of secrets, without which no hash of an event could be checked.
+    /// The whole trail, part by part, in which events and checkpoints are byte for byte as they were written: lines of
+    /// JSON, each with its line feed. It holds the hashes of secrets, without which no hash of an event could be checked.
     ///
     /// # Errors
     /// They cannot be read, or are not the asker's to see.
-    pub async fn export_audit(&self, asker: &Asker, mark: Mark) -> Result<Exported, Refusal> {
+    pub async fn export_audit(
+        &self,
+        asker: &Asker,
+    ) -> Result<BoxStream<'static, Result<String, Refusal>>, Refusal> {
         may_audit(asker)?;
-        self.command(move |catalog| catalog.export(mark, MOST_AUDITED)).await
+        // The first part is read before the answer begins, so that a refusal can still be one.
+        let first = self.exported(Mark::default()).await?;
+        let service = self.clone();
+        let parts = stream::try_unfold(Some(first), move |part| {
+            let service = service.clone();
+            async move {
+                let Some(part) = part.filter(|part| !part.lines.is_empty()) else { return Ok(None) };
+                let text: String = part.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+                Ok(Some((text, Some(service.exported(part.mark).await?))))
+            }
+        });
+        Ok(parts.boxed())
+    }
+
+    async fn exported(&self, behind: Mark) -> Result<Exported, Refusal> {
+        self.command(move |catalog| catalog.export(behind, MOST_AUDITED)).await
     }
 
     /// Records what was denied in the course of a request.

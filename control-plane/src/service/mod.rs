@@ -12,7 +12,9 @@ mod refusal;
 mod asker;
 mod need;
 mod authenticate;
+mod limits;
 mod admission;
+mod doors;
 mod tickets;
 mod sight;
 mod resources;
@@ -59,6 +61,8 @@ pub use asker::Asker;
 pub use audit::MOST_AUDITED;
 pub use events::MOST_EVENTS;
 pub use letters::MOST_LETTERS;
+pub(crate) use limits::whole_seconds;
+pub use limits::{Left, Limited, Quota};
 pub use list::{DEFAULT_PAGE, Filter, ListOrder, ListPage, MOST_ON_PAGE, Sort, SortError};
 pub use need::Need;
 pub use passwords::Pepper;
@@ -68,11 +72,13 @@ pub use resources::{Changed, Put, Shown, parse};
 pub use streams::Reading;
 pub use watch::{WatchEvent, WatchOrder};
 
+use crate::api::RateSettings;
 use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
 use crate::control::export::Exports;
 use crate::egress::Egress;
 use last_used::LastUsed;
+use limits::Limits;
 use overview::View;
 use passwords::Passwords;
 use providers::Providers;
@@ -108,6 +114,8 @@ pub struct ServiceConfig {
     pub pepper: Pepper,
     /// The way to addresses that resources name.
     pub egress: Arc<Egress>,
+    /// How often someone may ask.
+    pub rate: RateSettings,
 }
 
 /// What admins can do. Cheap to clone.
@@ -120,6 +128,8 @@ struct Inner {
     tails: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    limits: Limits,
     last_used: LastUsed,
     tickets: Tickets,
     stopping: CancellationToken,
@@ -142,6 +152,8 @@ impl Service {
             tails,
             watchers,
             sockets,
+            places: Arc::new(Semaphore::new(doors::MOST_REQUESTS)),
+            limits: Limits::new(&config.rate),
             last_used,
             tickets: Tickets::default(),
             stopping: CancellationToken::new(),

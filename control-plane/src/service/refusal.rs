@@ -6,6 +6,7 @@ use towpath_catalog::{
 };
 use towpath_resource::{Document, Fault, Invalid};
 
+use super::limits::Limited;
 use super::list::CursorError;
 use super::plane::PlaneError;
 use crate::control::bearer::NoRandomBytes;
@@ -39,6 +40,9 @@ pub enum Refusal {
         /// What is wrong, by field, where fields are at fault.
         faults: Vec<Fault>,
     },
+    /// More was asked than is allowed in the time.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// Too much is asked at once.
     #[error("{0}")]
     TooMany(String),

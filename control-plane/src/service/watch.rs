@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
+use towpath_access::Target;
 use towpath_catalog::{EventKind, State, Table};
 use towpath_record::ResourceName;
 use towpath_resource::{
@@ -69,6 +70,16 @@ pub enum WatchEvent {
         /// Why, and what to do.
         reason: String,
     },
+}
+
+impl WatchEvent {
+    /// The number of the event that it tells of.
+    fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Applied { seq, .. } | Self::Deleted { seq, .. } => Some(*seq),
+            Self::Snapshot { .. } | Self::Ended { .. } => None,
+        }
+    }
 }
 
 impl Service {
@@ -167,6 +178,15 @@ struct Watcher {
     _permit: OwnedSemaphorePermit,
 }
 
+/// What events did to the resources of a kind.
+#[derive(Default)]
+struct Touched {
+    /// The resources that they changed, and the last event that changed each.
+    last: BTreeMap<ResourceName, u64>,
+    /// Whether they changed others by which such resources move.
+    may_move: bool,
+}
+
 enum Phase {
     /// Telling what there is, from behind this name.
     First {
@@ -256,8 +276,10 @@ impl Watcher {
         match self.touched(now.seq).await {
             Err(_) => self.end("the events cannot be read now; watch again without Last-Event-ID"),
             Ok(touched) => {
-                let changes: Vec<_> =
-                    touched.into_iter().filter_map(|(seq, name)| self.change(&now, seq, name)).collect();
+                let moved = if touched.may_move { self.moved(&now, &touched.last) } else { Vec::new() };
+                let changes = touched.last.into_iter().filter_map(|(name, seq)| self.change(&now, seq, name));
+                let mut changes: Vec<_> = changes.chain(moved).collect();
+                changes.sort_by_key(WatchEvent::seq);
                 self.ready.extend(changes);
                 self.told = now.seq;
                 self.seen = now;
@@ -265,21 +287,40 @@ impl Watcher {
         }
     }
 
-    /// The resources of the kind that events up to this one touched, in the order of the last that did.
-    async fn touched(&self, until: u64) -> Result<BTreeMap<u64, ResourceName>, Refusal> {
-        let mut last: BTreeMap<ResourceName, u64> = BTreeMap::new();
+    /// The resources of the kind that events up to this one touched.
+    async fn touched(&self, until: u64) -> Result<Touched, Refusal> {
+        let mut touched = Touched::default();
         let mut after = self.told;
         while after < until {
             let events = self.service.command(move |catalog| catalog.events(after, EVENTS_AT_ONCE)).await?;
             let Some(newest) = events.last() else { break };
             after = newest.seq;
-            let of_kind = events.iter().filter(|event| event.seq <= until).filter_map(|event| {
-                let (kind, name) = touched_by(&event.kind)?;
-                (kind == self.kind).then(|| (name.clone(), event.seq))
-            });
-            last.extend(of_kind);
+            for event in events.iter().filter(|event| event.seq <= until) {
+                let Some((kind, name)) = touched_by(&event.kind) else { continue };
+                if kind == self.kind {
+                    touched.last.insert(name.clone(), event.seq);
+                }
+                touched.may_move |= Target::moved_by(self.kind) == Some(kind);
+            }
         }
-        Ok(last.into_iter().map(|(name, seq)| (seq, name)).collect())
+        Ok(touched)
+    }
+
+    /// Those that came into sight or left it because another moved, apart from those that were touched themselves.
+    fn moved(&self, now: &Arc<State>, touched: &BTreeMap<ResourceName, u64>) -> Vec<WatchEvent> {
+        let sight = |state| Sight::of(&self.asker, state, self.read);
+        let (before, after) = (sight(&self.seen), sight(now));
+        if after.is_unlimited() {
+            return Vec::new();
+        }
+        kind_of!(self.kind, S => {
+            let (was, is) = (S::of(&self.seen), S::of(now));
+            let follows_now = |name| is.get(name).is_some_and(|one| self.follows(&after, one));
+            let followed_then = |name| was.get(name).is_some_and(|one| self.follows(&before, one));
+            let names = is.values().map(Resource::name).filter(|name| !touched.contains_key(*name));
+            let moved: Vec<_> = names.filter(|name| follows_now(name) != followed_then(name)).cloned().collect();
+            moved.into_iter().filter_map(|name| self.change(now, now.seq, name)).collect()
+        })
     }
 
     /// What a watcher is told of a resource that was touched, if anything.

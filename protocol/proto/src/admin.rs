@@ -1,4 +1,4 @@
-//! What admins can do, version 1, as gRPC services. See `proto/towpath/admin/v1/admin.proto`.
+//! What admins can do, version 1, as gRPC services. See `proto/towpath/admin/v1`.
 
 pub use v1::*;
 

@@ -47,7 +47,7 @@ pub enum ExportTarget {
         #[serde(default)]
         transport: SyslogTransport,
     },
-    /// An HTTP receiver, to which batches of JSON are posted.
+    /// An HTTPS receiver, to which signed batches of JSON lines are posted (Standard Webhooks).
     Webhook {
         /// Its address.
         url: String,

@@ -58,6 +58,7 @@ pub use role_binding::{RoleBindingSpec, Subject};
 pub use role_grant::RoleGrant;
 pub use route::{Breaker, OnBreaking, OnReject, Retry, RouteSpec, SchemaRule, StartFrom, StartFromError};
 pub use scope::Scope;
+pub use secret::{NoReference, SecretReference};
 pub use sink::SinkSpec;
 pub use site::SiteSpec;
 pub use source::{Capture, ReleaseWhen, SourceSpec};

@@ -1,5 +1,9 @@
 //! Secrets stay with the agent: a configuration names them and never contains them.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use serde_json::Value;
 
 use crate::fault::Faults;
@@ -7,6 +11,42 @@ use crate::fault::Faults;
 /// A key with one of these endings holds a secret.
 const SECRET_ENDINGS: [&str; 8] =
     ["password", "passwd", "passphrase", "secret", "token", "api_key", "access_key", "private_key"];
+
+/// Where a secret stands. Whoever uses it reads it there, on its own machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SecretReference {
+    /// In an environment variable: `${env:NAME}`.
+    Env(String),
+    /// In a file, without its last line break: `${file:/path}`.
+    File(PathBuf),
+}
+
+/// A text that refers to no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reference is ${{env:NAME}} or ${{file:/path}}")]
+pub struct NoReference;
+
+impl FromStr for SecretReference {
+    type Err = NoReference;
+
+    fn from_str(text: &str) -> Result<Self, NoReference> {
+        let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).ok_or(NoReference)?;
+        match inner.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(NoReference),
+        }
+    }
+}
+
+impl fmt::Display for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+        }
+    }
+}
 
 /// Notes every place where a secret is written out instead of being referred to.
 pub(crate) fn refuse_written_secrets(config: &Value, path: &str, faults: &mut Faults) {
@@ -36,7 +76,7 @@ pub(crate) fn refuse_written_secrets(config: &Value, path: &str, faults: &mut Fa
 
 /// Notes a secret that is not a reference.
 pub(crate) fn check_reference(text: &str, path: &str, faults: &mut Faults) {
-    faults.require(is_reference(text), path, || {
+    faults.require(text.parse::<SecretReference>().is_ok(), path, || {
         "must be ${env:NAME} or ${file:/path}, which the control plane resolves on its machine".to_owned()
     });
 }
@@ -85,6 +125,16 @@ mod tests {
             ["spec.config.auth[0].client-secret"]
         );
         assert_eq!(refused(&json!({"url": "postgres://me:hunter2@db/erp"})), ["spec.config.url"]);
+    }
+
+    #[test]
+    fn a_reference_reads_back_as_it_was_written() {
+        for text in ["${env:NAME}", "${file:/run/secrets/x}"] {
+            assert_eq!(text.parse::<SecretReference>().unwrap().to_string(), text);
+        }
+        for text in ["", "hunter2", "${env:}", "${vault:x}", "${env:A", "x${env:A}"] {
+            assert_eq!(text.parse::<SecretReference>(), Err(NoReference), "{text}");
+        }
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Fixture {
             data_dir: dir.path().to_owned(),
             exports: crate::control::export::Exports::default(),
             egress: Arc::new(Egress::new(egress).unwrap()),
+            rate: settings.rate.clone(),
         };
         let service = Service::new(config);
         let router = router(service.clone(), settings, true);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use towpath_catalog::SecretHash;
 
 use super::fixture::{Answer, Fixture, name};
+use super::watch::Follower;
 
 /// Two sites, each with an agent, a source, a sink and a route.
 struct TwoSites {
@@ -114,6 +115,26 @@ async fn the_status_of_the_fleet_shows_a_key_for_a_site_that_site() {
     let at = TwoSites::new("viewer", json!({ "sites": ["hamburg"] })).await;
     let text = at.send(Method::GET, "/v1/status", "").await.text;
     assert!(text.contains("hamburg-1") && !text.contains("kiel"), "{text}");
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_of_what_came_and_went_because_another_resource_moved() {
+    let at = TwoSites::new("viewer", json!({ "sites": ["hamburg"] })).await;
+    let mut routes = Follower::by(&at.fixture, &at.key, "/v1/routes?watch=true", None).await;
+    let (event, _, data) = routes.next().await;
+    assert_eq!((&*event, &data["items"][0]["metadata"]["name"]), ("snapshot", &json!("hamburg-orders")));
+    let moved = |sink: &str, agent: &str| {
+        let spec = format!("{{agent: {agent}, adapter: sqlite, config: {{path: /db}}}}");
+        (format!("/v1/sinks/{sink}"), document("Sink", sink, "x", &spec))
+    };
+    let (path, sink) = moved("hamburg-crm", "kiel-1");
+    assert_eq!(at.fixture.put(&path, &sink).await.status, StatusCode::OK);
+    let (event, _, data) = routes.next().await;
+    assert_eq!((&*event, &data["name"]), ("deleted", &json!("hamburg-orders")));
+    let (path, sink) = moved("kiel-crm", "hamburg-1");
+    assert_eq!(at.fixture.put(&path, &sink).await.status, StatusCode::OK);
+    let (event, _, data) = routes.next().await;
+    assert_eq!((&*event, &data["metadata"]["name"]), ("applied", &json!("kiel-orders")));
 }
 
 #[tokio::test]

@@ -25,6 +25,12 @@ impl Fixture {
         self.bind("operator", name).await;
     }
 
+    /// Makes a user who is an operator and has logged in, and answers the token.
+    pub(crate) async fn operator(&self, name: &str) -> String {
+        self.user(name).await;
+        self.login(name).await.access
+    }
+
     async fn bind(&self, role: &str, user: &str) {
         let binding = format!(
             "apiVersion: towpath/v1\nkind: RoleBinding\nmetadata: {{name: {role}-{user}}}\nspec: {{role: {role}, subjects: [{{user: {user}}}]}}\n"

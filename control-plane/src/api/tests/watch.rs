@@ -11,16 +11,20 @@ use tower::ServiceExt;
 use super::fixture::{Fixture, TOKEN};
 
 /// An event of the stream: its name, id and data.
-type Seen = (String, Option<u64>, Value);
+pub(super) type Seen = (String, Option<u64>, Value);
 
-struct Follower {
+pub(super) struct Follower {
     body: BodyDataStream,
     text: String,
 }
 
 impl Follower {
     async fn of(fixture: &Fixture, path: &str, last: Option<&str>) -> Self {
-        let mut request = Request::get(path).header("authorization", format!("Bearer {TOKEN}"));
+        Self::by(fixture, TOKEN, path, last).await
+    }
+
+    pub(super) async fn by(fixture: &Fixture, token: &str, path: &str, last: Option<&str>) -> Self {
+        let mut request = Request::get(path).header("authorization", format!("Bearer {token}"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -29,7 +33,7 @@ impl Follower {
         Self { body: response.into_body().into_data_stream(), text: String::new() }
     }
 
-    async fn next(&mut self) -> Seen {
+    pub(super) async fn next(&mut self) -> Seen {
         let wait = async {
             loop {
                 if let Some((event, rest)) = self.text.split_once("\n\n") {

@@ -6,9 +6,10 @@
 mod cursor;
 mod file;
 mod syslog;
+mod webhook;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,13 @@ use towpath_catalog::{Catalog, Exported, Mark};
 use towpath_resource::api::ExportStatus;
 use towpath_resource::{AuditExportId, AuditExportSpec, ExportTarget, Resource};
 
+use crate::control::secret::SecretError;
+use crate::egress::{Egress, EgressError};
 use cursor::Cursor;
 use file::FileTarget;
+use reqwest::StatusCode;
 use syslog::SyslogTarget;
+use webhook::WebhookTarget;
 
 /// Most events of one part.
 const PART: usize = 500;
@@ -61,12 +66,33 @@ enum SendError {
     Name(String),
     #[error("{0} bytes do not go into a datagram; choose transport tcp or tls")]
     TooLong(usize),
-    #[error("this release does not post to webhooks; choose a file or syslog")]
-    Webhook,
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+    #[error("{url} answers {status}, so it did not take the events; see what it says of them")]
+    NotTaken { url: String, status: StatusCode },
+    #[error("{url} answers with a redirect, which is not followed; write the address that takes the events")]
+    Redirected { url: String },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the secret begins with `whsec_` and is not Base64 behind it; write it as the receiver shows it")]
+    SecretForm,
+    #[error(
+        "the secret has fewer than {0} bytes; make one that nobody can guess, such as of `openssl rand -hex 32`"
+    )]
+    SecretShort(usize),
+}
+
+/// What copies go by.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    /// The directory of the files, and of how far each copy has come.
+    pub(crate) dir: PathBuf,
+    /// The way out to webhooks.
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// Keeps every audit export going that the catalog has, until `stop`.
-pub(crate) async fn run(catalog: Arc<Catalog>, dir: PathBuf, exports: Exports, stop: CancellationToken) {
+pub(crate) async fn run(catalog: Arc<Catalog>, ways: Ways, exports: Exports, stop: CancellationToken) {
     let mut states = catalog.subscribe();
     let mut running: BTreeMap<AuditExportId, (AuditExportSpec, JoinHandle<()>)> = BTreeMap::new();
     loop {
@@ -87,7 +113,7 @@ pub(crate) async fn run(catalog: Arc<Catalog>, dir: PathBuf, exports: Exports, s
         }
         for export in state.audit_exports.values().filter(|export| !export.spec.paused) {
             running.entry(export.id).or_insert_with(|| {
-                let copy = Copy::new(export, catalog.clone(), &dir, exports.clone());
+                let copy = Copy::new(export, catalog.clone(), ways.clone(), exports.clone());
                 (export.spec.clone(), tokio::spawn(copy.run()))
             });
         }
@@ -106,7 +132,7 @@ pub(crate) async fn run(catalog: Arc<Catalog>, dir: PathBuf, exports: Exports, s
 struct Copy {
     export: Resource<AuditExportSpec>,
     catalog: Arc<Catalog>,
-    dir: PathBuf,
+    ways: Ways,
     exports: Exports,
     trouble: Option<String>,
 }
@@ -115,16 +141,19 @@ struct Copy {
 enum Target {
     File(FileTarget),
     Syslog(Box<SyslogTarget>),
+    Webhook(WebhookTarget),
 }
 
 impl Target {
-    fn of(target: &ExportTarget, dir: &Path) -> Result<Self, SendError> {
+    fn of(target: &ExportTarget, ways: &Ways) -> Self {
         match target {
-            ExportTarget::File { name } => Ok(Self::File(FileTarget::new(dir, name))),
+            ExportTarget::File { name } => Self::File(FileTarget::new(&ways.dir, name)),
             ExportTarget::Syslog { address, transport } => {
-                Ok(Self::Syslog(Box::new(SyslogTarget::new(address.clone(), *transport))))
+                Self::Syslog(Box::new(SyslogTarget::new(address.clone(), *transport)))
             }
-            ExportTarget::Webhook { .. } => Err(SendError::Webhook),
+            ExportTarget::Webhook { url, secret } => {
+                Self::Webhook(WebhookTarget::new(ways.egress.clone(), url.clone(), secret.clone()))
+            }
         }
     }
 
@@ -132,13 +161,14 @@ impl Target {
         match self {
             Self::File(file) => file.append(lines).await,
             Self::Syslog(syslog) => syslog.send(lines).await,
+            Self::Webhook(webhook) => webhook.send(lines).await,
         }
     }
 }
 
 impl Copy {
-    fn new(export: &Resource<AuditExportSpec>, catalog: Arc<Catalog>, dir: &Path, exports: Exports) -> Self {
-        Self { export: export.clone(), catalog, dir: dir.to_owned(), exports, trouble: None }
+    fn new(export: &Resource<AuditExportSpec>, catalog: Arc<Catalog>, ways: Ways, exports: Exports) -> Self {
+        Self { export: export.clone(), catalog, ways, exports, trouble: None }
     }
 
     async fn run(mut self) {
@@ -153,9 +183,9 @@ impl Copy {
 
     /// Sends what there is and what comes. Ends only with a failure, and is begun anew with what is durable.
     async fn follow(&mut self, pause: &mut Duration) -> Result<std::convert::Infallible, anyhow::Error> {
-        let cursor = Cursor::new(&self.dir, self.export.id);
+        let cursor = Cursor::new(&self.ways.dir, self.export.id);
         let mut mark = cursor.read()?;
-        let mut target = Target::of(&self.export.spec.target, &self.dir)?;
+        let mut target = Target::of(&self.export.spec.target, &self.ways);
         let mut states = self.catalog.subscribe();
         loop {
             states.borrow_and_update();
@@ -189,7 +219,7 @@ impl Copy {
             tracing::warn!(export = %self.export.name(), %why, "the copy of the audit trail waits; it is tried again");
         }
         self.trouble = Some(why.to_owned());
-        let sent = Cursor::new(&self.dir, self.export.id).read().unwrap_or_default();
+        let sent = Cursor::new(&self.ways.dir, self.export.id).read().unwrap_or_default();
         self.note(sent);
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);

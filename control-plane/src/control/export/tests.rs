@@ -1,5 +1,7 @@
 //! Copies against receivers that break.
 
+mod webhook;
+
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -8,10 +10,12 @@ use towpath_catalog::{Actor, CatalogConfig};
 use towpath_resource::parse_documents;
 
 use super::*;
+use crate::config::EgressSettings;
 
 struct Scene {
     catalog: Arc<Catalog>,
     exports: Exports,
+    egress: Arc<Egress>,
     dir: tempfile::TempDir,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -35,22 +39,27 @@ fn export(catalog: &Catalog, target: &str) {
 
 impl Scene {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (catalog, _) = Catalog::open(&dir.path().join("catalog"), CatalogConfig::default()).unwrap();
-        Self::begin(Arc::new(catalog), dir)
+        Self::with(Arc::new(Egress::new(&EgressSettings::default()).unwrap()))
     }
 
-    fn begin(catalog: Arc<Catalog>, dir: tempfile::TempDir) -> Self {
+    fn with(egress: Arc<Egress>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (catalog, _) = Catalog::open(&dir.path().join("catalog"), CatalogConfig::default()).unwrap();
+        Self::begin(Arc::new(catalog), egress, dir)
+    }
+
+    fn begin(catalog: Arc<Catalog>, egress: Arc<Egress>, dir: tempfile::TempDir) -> Self {
         let (exports, stop) = (Exports::default(), CancellationToken::new());
-        let task = tokio::spawn(run(catalog.clone(), dir.path().join("out"), exports.clone(), stop.clone()));
-        Self { catalog, exports, dir, stop, task }
+        let ways = Ways { dir: dir.path().join("out"), egress: egress.clone() };
+        let task = tokio::spawn(run(catalog.clone(), ways, exports.clone(), stop.clone()));
+        Self { catalog, exports, egress, dir, stop, task }
     }
 
     /// Stops the copies and begins again, as a restart does.
     async fn restart(self) -> Self {
         self.stop.cancel();
         self.task.await.unwrap();
-        Self::begin(self.catalog, self.dir)
+        Self::begin(self.catalog, self.egress, self.dir)
     }
 
     fn status(&self) -> ExportStatus {
@@ -104,6 +113,23 @@ fn numbers(messages: &[String]) -> Vec<u64> {
         serde_json::from_str::<serde_json::Value>(json).unwrap()["event"]["seq"].as_u64().unwrap()
     };
     messages.iter().map(number).collect()
+}
+
+/// TLS for a receiver that is known by this name, with a certificate of its own.
+fn server_tls(name: &str) -> (rustls::ServerConfig, rcgen::Certificate) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    (config, certificate)
 }
 
 #[tokio::test]
@@ -181,19 +207,7 @@ async fn a_syslog_receiver_over_udp_gets_a_datagram_for_each_event() {
 
 #[tokio::test]
 async fn a_syslog_receiver_over_tls_must_be_the_one_it_says() {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        )
-        .unwrap();
+    let (config, certificate) = server_tls("localhost");
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -16,21 +16,25 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_types::StatusExt;
 use tower::ServiceExt;
 use towpath_proto::admin::FILE_DESCRIPTOR_SET;
 use towpath_proto::admin::resources_client::ResourcesClient;
-use towpath_proto::admin::{ListResourcesRequest, WatchRequest};
+use towpath_proto::admin::sessions_client::SessionsClient;
+use towpath_proto::admin::{ListResourcesRequest, WatchRequest, WhoAmIRequest};
 
 use super::caller::{admin, bearing, reason};
 use crate::api::tests::fixture::Fixture;
+use crate::api::{ApiSettings, RateSettings};
 use crate::grpc::needs::NEEDS;
 use crate::grpc::router;
+use crate::service::Need;
 
 /// The path of every call of the admin services, as their descriptors have them.
-fn described() -> BTreeSet<String> {
+pub(super) fn described() -> BTreeSet<String> {
     let described = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let file = described.file.iter().find(|file| file.package() == "towpath.admin.v1").unwrap();
-    let calls = file.service.iter().flat_map(|service| {
+    let files = described.file.iter().filter(|file| file.package() == "towpath.admin.v1");
+    let calls = files.flat_map(|file| &file.service).flat_map(|service| {
         service.method.iter().map(|call| format!("/towpath.admin.v1.{}/{}", service.name(), call.name()))
     });
     calls.collect()
@@ -48,7 +52,7 @@ fn every_call_says_what_it_needs_and_nothing_else_does() {
 #[tokio::test]
 async fn strangers_are_told_nothing_but_health() {
     let fixture = Fixture::new();
-    for (call, _) in NEEDS {
+    for (call, _) in NEEDS.iter().filter(|(_, need)| *need != Need::Nothing) {
         for token in [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic x")] {
             let mut request = Request::post(*call).header("content-type", "application/grpc");
             if let Some(token) = token {
@@ -120,6 +124,33 @@ async fn reflection_lists_the_services_to_those_who_are_known() {
     {
         assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
     }
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_the_rights_with_which_it_began_are_taken_away() {
+    let (fixture, _) = Fixture::furnished().await;
+    let bob = fixture.operator("bob").await.leak();
+    let mut resources = ResourcesClient::new(bearing(&fixture, bob));
+    let order = WatchRequest { kind: "Site".into(), ..WatchRequest::default() };
+    let mut changes = resources.watch(order).await.unwrap().into_inner();
+    while changes.message().await.unwrap().unwrap().after.is_none() {}
+    fixture.delete("/v1/role-bindings/operator-bob").await;
+    let ended = changes.message().await.unwrap_err();
+    assert_eq!(ended.code(), Code::Aborted, "{ended}");
+}
+
+#[tokio::test]
+async fn calls_and_requests_of_rest_count_together_towards_what_one_may_ask() {
+    let rate = RateSettings { per_principal: 1, burst_seconds: 2, ..RateSettings::default() };
+    let fixture = Fixture::set_up(&ApiSettings { rate, ..ApiSettings::default() });
+    assert_eq!(fixture.get("/v1/status").await.status, 200);
+    let mut sessions = SessionsClient::new(admin(&fixture));
+    sessions.who_am_i(WhoAmIRequest {}).await.unwrap();
+    let refused = sessions.who_am_i(WhoAmIRequest {}).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "rate-limited"));
+    let retry = refused.get_details_retry_info().and_then(|info| info.retry_delay).unwrap();
+    assert!(!retry.is_zero() && refused.message().contains("try again in"), "{refused}");
+    fixture.get("/v1/status").await.problem(429);
 }
 
 #[tokio::test]

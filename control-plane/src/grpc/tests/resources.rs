@@ -3,26 +3,18 @@
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use towpath_proto::admin::expected::State;
 use towpath_proto::admin::resources_client::ResourcesClient;
 use towpath_proto::admin::watch_response::Change;
 use towpath_proto::admin::{
-    ApplyRequest, DeleteResourceRequest, GetResourceRequest, ListResourcesRequest, Resource, WatchRequest,
+    ApplyRequest, DeleteResourceRequest, Expected, GetResourceRequest, HistoryRequest, ListResourcesRequest,
+    PatchResourceRequest, PutResourceRequest, Resource, RollbackRequest, WatchRequest,
 };
 use towpath_resource::{Kind, parse_documents};
 
-use super::caller::{admin, reason};
+use super::caller::{admin, json_of, object, reason};
 use crate::api::tests::fixture::Fixture;
 use crate::grpc::answer::{from_resource, to_resource};
-use crate::grpc::value;
-
-fn object(value: Value) -> prost_types::Struct {
-    let Value::Object(members) = value else { panic!("{value}") };
-    value::to_struct(members)
-}
-
-fn json_of(carried: Option<prost_types::Struct>) -> Value {
-    Value::Object(value::from_struct(carried.unwrap_or_default()))
-}
 
 fn resource(kind: &str, name: &str, spec: Value) -> Resource {
     Resource {
@@ -87,7 +79,12 @@ async fn what_is_applied_is_shown_listed_and_deleted() {
     // What is shown can be applied as it is.
     let again = resources.apply(ApplyRequest { resources: vec![shown], dry_run: false }).await.unwrap();
     assert_eq!(json_of(again.into_inner().results.pop())["outcome"], "unchanged");
-    let order = |generation| DeleteResourceRequest { kind: "Site".into(), name: "plant".into(), generation };
+    let order = |generation| DeleteResourceRequest {
+        kind: "Site".into(),
+        name: "plant".into(),
+        generation,
+        dry_run: false,
+    };
     assert_eq!(resources.delete(order(Some(0))).await.unwrap_err().code(), Code::Aborted);
     resources.delete(order(None)).await.unwrap();
     let refused = resources.get(asked).await.unwrap_err();
@@ -152,6 +149,60 @@ async fn a_watch_from_a_place_that_never_was_is_refused() {
     let order = WatchRequest { kind: "Site".into(), after: Some(1_000_000), ..WatchRequest::default() };
     let refused = resources.watch(order).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::OutOfRange, "gone"));
+}
+
+#[tokio::test]
+async fn a_resource_is_put_and_patched_only_in_the_state_that_was_expected() {
+    let fixture = Fixture::new();
+    let mut resources = ResourcesClient::new(admin(&fixture));
+    let put = |description: &str, state: Option<State>, dry_run: bool| PutResourceRequest {
+        resource: Some(resource("Site", "plant", json!({ "description": description }))),
+        expected: state.map(|state| Expected { state: Some(state) }),
+        dry_run,
+    };
+    resources.put(put("tried", None, true)).await.unwrap();
+    let absent = resources.put(put("one", Some(State::Present(true)), false)).await.unwrap_err();
+    assert_eq!((absent.code(), reason(&absent).as_str()), (Code::Aborted, "stale"));
+    let created = resources.put(put("one", Some(State::Present(false)), false)).await.unwrap().into_inner();
+    let generation = json_of(created.metadata)["generation"].as_u64().unwrap();
+    let again = resources.put(put("two", Some(State::Present(false)), false)).await.unwrap_err();
+    assert_eq!(again.code(), Code::Aborted);
+    let patch = |state| PatchResourceRequest {
+        kind: "Site".into(),
+        name: "plant".into(),
+        patch: Some(object(json!({ "spec": { "description": "patched" } }))),
+        expected: Some(Expected { state: Some(State::Generation(state)) }),
+        dry_run: false,
+    };
+    assert_eq!(resources.patch(patch(generation + 1)).await.unwrap_err().code(), Code::Aborted);
+    let patched = resources.patch(patch(generation)).await.unwrap().into_inner();
+    assert_eq!(json_of(patched.spec)["description"], "patched");
+}
+
+#[tokio::test]
+async fn a_resource_has_a_history_and_a_way_back() {
+    let fixture = Fixture::new();
+    fixture.put("/v1/sites/plant", &site("one")).await;
+    fixture.put("/v1/sites/plant", &site("two")).await;
+    let mut resources = ResourcesClient::new(admin(&fixture));
+    let order = HistoryRequest { kind: "Site".into(), name: "plant".into() };
+    let mut versions = resources.history(order).await.unwrap().into_inner();
+    let first = json_of(versions.message().await.unwrap().unwrap());
+    let second = json_of(versions.message().await.unwrap().unwrap());
+    assert!(versions.message().await.unwrap().is_none());
+    assert_eq!((&first["happened"], &second["happened"]), (&json!("created"), &json!("changed")));
+    let to = first["generation"].as_u64().unwrap();
+    let back = RollbackRequest { kind: "Site".into(), name: "plant".into(), to };
+    let now = resources.rollback(back).await.unwrap().into_inner();
+    assert_eq!(json_of(now.spec)["description"], "one");
+    let order = HistoryRequest { kind: "Site".into(), name: "never".into() };
+    assert_eq!(resources.history(order).await.unwrap_err().code(), Code::NotFound);
+}
+
+fn site(description: &str) -> String {
+    json!({ "apiVersion": "towpath/v1", "kind": "Site", "metadata": { "name": "plant" },
+            "spec": { "description": description } })
+    .to_string()
 }
 
 #[tokio::test]
