@@ -16,7 +16,7 @@ use towpath_log::{LogConfig, RegionLog};
 use towpath_proto::enrol::enrolment_server::EnrolmentServer;
 use towpath_segment::private;
 
-use crate::api;
+use crate::api::{self, IdempotencyKeys};
 use crate::bootstrap;
 use crate::cell::Cell;
 use crate::config::ControlConfig;
@@ -69,6 +69,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let catalog = open_catalog(&data_dir, &config)?;
     catalog.record_certificate_authority(&ca.fingerprint().to_string())?;
     let egress = Arc::new(Egress::new(&config.egress)?);
+    let repeats = IdempotencyKeys::open(&data_dir.join("idempotency"))?;
     let (tcp, udp) = bind(listen)?;
     let address = tcp.local_addr()?;
     bootstrap::admin(&data_dir, &catalog, address, ca.certificate_pem())?;
@@ -110,6 +111,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         exports,
         egress,
         rate: config.api.rate.clone(),
+        repeats,
     });
     let kept = service.clone();
     if let Some(address) = options.metrics {

@@ -81,6 +81,15 @@ impl Api {
         if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
     }
 
+    /// Posts a document with an idempotency key.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Value> {
+        let with_key = |request: RequestBuilder| request.header("idempotency-key", key).json(body);
+        Ok(serde_json::from_str(&self.text(Method::POST, path, with_key).await?)?)
+    }
+
     /// Deletes a resource.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod replay;
 mod schema;
 mod retention;
 mod crash;
+mod repeats;
 mod trust;
 mod rotation;
 mod privacy;

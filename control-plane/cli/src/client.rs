@@ -32,7 +32,7 @@ pub(crate) use connect::{host_of, tls};
 pub use identity::Granted;
 pub use lines::{Lines, TailArgs};
 pub use observe::EventArgs;
-pub use resources::Versioned;
+pub use resources::{Those, Versioned};
 
 use credential::Credential;
 

@@ -7,44 +7,31 @@ use axum::middleware::Next;
 use axum::response::Response;
 use towpath_catalog::Interface;
 
-use super::idempotency::{Keys, once};
+use super::idempotency::once;
 use super::problem::Refused;
 use super::problem_type::ProblemType;
 use super::rate;
 use crate::door::{bearer, origin};
 use crate::service::{Need, Service};
 
-/// What all endpoints are guarded by. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Gate {
-    service: Service,
-    keys: Keys,
-}
-
-impl Gate {
-    pub(super) fn new(service: Service) -> Self {
-        Self { service, keys: Keys::default() }
-    }
-}
-
 /// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
 pub(super) async fn guard(
-    State((gate, need)): State<(Gate, Need)>,
+    State((service, need)): State<(Service, Need)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
     let origin = origin(request.extensions(), Interface::Rest);
-    let _place = gate.service.arrive(origin.address)?;
+    let _place = service.arrive(origin.address)?;
     request.extensions_mut().insert(origin.clone());
     if need == Need::Nothing {
         return Ok(next.run(request).await);
     }
-    let (admission, left) = gate.service.let_in(sole_bearer(request.headers())?, origin, need).await?;
+    let (admission, left) = service.let_in(sole_bearer(request.headers())?, origin, need).await?;
     let asker = admission.asker.clone();
     request.extensions_mut().insert(asker.clone());
     request.extensions_mut().insert(admission);
-    let mut response = once(&gate.keys, &asker.cause.actor, request, next).await;
-    gate.service.note_denials(&asker).await;
+    let mut response = once(service.repeats(), &asker.cause.actor, request, next).await;
+    service.note_denials(&asker).await;
     rate::tell(left, response.headers_mut());
     Ok(response)
 }

@@ -52,12 +52,12 @@ use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use extract::read;
 pub use health::metrics_router;
+pub use idempotency::IdempotencyKeys;
 pub use problem_type::ProblemType;
 pub use settings::{ApiSettings, CorsSettings, RateSettings, WebOrigin, WebOriginError};
 
 use crate::service::Service;
 use endpoint::Endpoint;
-use guard::Gate;
 
 /// Largest request, in bytes. A fleet of thousands of resources fits.
 pub(crate) const MAX_BODY_BYTES: usize = 8 << 20;
@@ -70,9 +70,8 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// `serve_metrics` says whether `/metrics` is served beside it, to anyone who reaches it; else only by
 /// [`metrics_router`].
 pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> Router {
-    let gate = Gate::new(service.clone());
     let guarded = endpoints().into_iter().fold(Router::new(), |router, endpoint| {
-        let guard = middleware::from_fn_with_state((gate.clone(), endpoint.need), guard::guard);
+        let guard = middleware::from_fn_with_state((service.clone(), endpoint.need), guard::guard);
         router.route(&endpoint.path, endpoint.handler.route_layer(guard))
     });
     let router = guarded

@@ -6,6 +6,7 @@
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_resource::Fault;
 use towpath_resource::api::problem::{CONTENT_TYPE, Problem};
@@ -23,6 +24,16 @@ pub(super) struct Refused {
     /// Further members of the document.
     members: Vec<(String, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The same, as it is written.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WrittenRefusal {
+    kind: String,
+    detail: String,
+    faults: Vec<Fault>,
+    members: Vec<(String, Value)>,
+    headers: Vec<(String, String)>,
 }
 
 impl Refused {
@@ -50,6 +61,30 @@ impl Refused {
             self.members.extend(members);
         }
         self
+    }
+
+    /// As it is written, to be answered again.
+    pub(super) fn written(&self) -> WrittenRefusal {
+        let headers = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+        WrittenRefusal {
+            kind: self.kind.slug().to_owned(),
+            detail: self.detail.clone(),
+            faults: self.faults.clone(),
+            members: self.members.clone(),
+            headers: headers.collect(),
+        }
+    }
+
+    /// What was written. Nothing for what no release up to this one has written.
+    pub(super) fn read(written: WrittenRefusal) -> Option<Self> {
+        let WrittenRefusal { kind, detail, faults, members, headers } = written;
+        let kind = ProblemType::ALL.iter().copied().find(|known| known.slug() == kind)?;
+        let header = |(name, value): (String, String)| Some((name.parse().ok()?, value.parse().ok()?));
+        let headers = headers.into_iter().map(header).collect::<Option<_>>()?;
+        Some(Self { kind, detail, faults, members, headers })
     }
 
     /// The document, as the problem of this request.

@@ -233,8 +233,9 @@ async fn a_socket_ends_when_the_rights_with_which_it_began_are_taken_away() {
     let at = served(&fixture).await;
     let mut socket = opened(at, "", Some(&bob)).await.unwrap();
     hear(&mut socket).await;
-    say(&mut socket, json!({ "type": "subscribe", "id": "s", "feed": "resources", "kind": "Site" })).await;
-    while hear(&mut socket).await["what"] != "complete" {}
+    let topic = json!({ "feed": "resources", "kind": "Site" });
+    say(&mut socket, json!({ "type": "subscribe", "id": "sites", "topic": topic })).await;
+    while hear(&mut socket).await["item"]["what"] != "complete" {}
     assert_eq!(fixture.delete("/v1/role-bindings/operator-bob").await.status, StatusCode::NO_CONTENT);
     let told = hear(&mut socket).await;
     assert_eq!((&told["type"], &told["problem"]["status"]), (&json!("refused"), &json!(412)));

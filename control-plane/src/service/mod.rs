@@ -72,7 +72,7 @@ pub use resources::{Changed, Put, Shown, parse};
 pub use streams::Reading;
 pub use watch::{WatchEvent, WatchOrder};
 
-use crate::api::RateSettings;
+use crate::api::{IdempotencyKeys, RateSettings};
 use crate::config::AccessSettings;
 use crate::control::ca::CaFingerprint;
 use crate::control::export::Exports;
@@ -116,6 +116,8 @@ pub struct ServiceConfig {
     pub egress: Arc<Egress>,
     /// How often someone may ask.
     pub rate: RateSettings,
+    /// The requests that were sent with a key, so that none is done twice.
+    pub repeats: IdempotencyKeys,
 }
 
 /// What admins can do. Cheap to clone.
@@ -231,6 +233,11 @@ impl Service {
         let everything = asker.principal.may_everywhere(read);
         let shows = |one: &AnyManifest| everything || asker.may(read, &Target::resource(&state, one));
         self.view(&state, |view| overview::fleet(view, shows))
+    }
+
+    /// The requests that were sent with a key.
+    pub(crate) fn repeats(&self) -> &IdempotencyKeys {
+        &self.0.config.repeats
     }
 
     fn plane(&self) -> &Arc<dyn Plane> {

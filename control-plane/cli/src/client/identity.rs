@@ -3,22 +3,27 @@
 use jiff::Timestamp;
 use reqwest::header::DATE;
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use towpath_resource::api::{Listed, LoginProvider};
+use serde_json::Value;
+use towpath_resource::api::{Listed, LoginOrder, LoginProvider, RefreshOrder, SessionTokens};
 
 use super::{ANSWER_WITHIN, Answer, Client, ClientError};
 
-/// A login that was granted.
-#[derive(Clone, Serialize, Deserialize)]
+/// A login that was granted, by the control plane or by an identity provider.
+#[derive(Clone)]
 pub struct Granted {
     /// The token to come with.
     pub access_token: String,
     /// When it ends.
     pub expires_at: Timestamp,
     /// What is exchanged for the next token, if the login can be renewed.
-    #[serde(default)]
     pub refresh_token: Option<String>,
+}
+
+impl From<SessionTokens> for Granted {
+    fn from(tokens: SessionTokens) -> Self {
+        let SessionTokens { access_token, expires_at, refresh_token, session_expires_at: _ } = tokens;
+        Self { access_token, expires_at, refresh_token: Some(refresh_token) }
+    }
 }
 
 impl Client {
@@ -28,8 +33,9 @@ impl Client {
     /// The request failed or was refused.
     pub async fn login(&self, user: &str, password: &str) -> Answer<Granted> {
         let request = self.request(Method::POST, &["auth", "login"]);
-        let order = json!({ "user": user, "password": password });
-        self.read(self.send_unknown(request.json(&order)).await?).await
+        let order = LoginOrder { user: user.to_owned(), password: password.to_owned() };
+        let response = self.send_unknown(request.json(&order)).await?;
+        Ok(self.read::<SessionTokens>(response).await?.into())
     }
 
     /// Exchanges a refresh token for the next token.
@@ -38,8 +44,9 @@ impl Client {
     /// The request failed or was refused.
     pub async fn refresh(&self, refresh_token: &str) -> Answer<Granted> {
         let request = self.request(Method::POST, &["auth", "refresh"]);
-        let order = json!({ "refresh_token": refresh_token });
-        self.read(self.send_unknown(request.json(&order)).await?).await
+        let order = RefreshOrder { refresh_token: refresh_token.to_owned() };
+        let response = self.send_unknown(request.json(&order)).await?;
+        Ok(self.read::<SessionTokens>(response).await?.into())
     }
 
     /// Ends the session that this client's token belongs to.

@@ -11,6 +11,15 @@ use super::{Answer, Client};
 /// How many resources are asked for at once, where there are more than come by themselves.
 const PAGE: usize = 1_000;
 
+/// Which resources are listed, and in which order, as the API's lists have it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Those {
+    /// The filter. Default: all.
+    pub filter: Option<String>,
+    /// The order. Default: of the names.
+    pub sort: Option<String>,
+}
+
 /// A resource, and which state of it this is.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Versioned {
@@ -42,11 +51,22 @@ impl Client {
     /// # Errors
     /// The request failed or was refused.
     pub async fn list(&self, kind: Kind) -> Answer<Vec<Value>> {
-        let mut page: Page<Value> = self.get(&[kind.plural()]).await?;
+        self.list_those(kind, &Those::default()).await
+    }
+
+    /// Those of the resources of a kind that are wanted, with their status.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn list_those(&self, kind: Kind, those: &Those) -> Answer<Vec<Value>> {
+        let wanted = [("filter", &those.filter), ("sort", &those.sort)];
+        let wanted: Vec<_> =
+            wanted.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))).collect();
+        let ask = || self.request(Method::GET, &[kind.plural()]).query(&wanted);
+        let mut page: Page<Value> = self.json(ask()).await?;
         let mut items = page.items;
         while let Some(cursor) = page.next_cursor {
-            let next = self.request(Method::GET, &[kind.plural()]);
-            page = self.json(next.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await?;
+            page = self.json(ask().query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await?;
             items.append(&mut page.items);
         }
         Ok(items)

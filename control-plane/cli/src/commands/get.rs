@@ -8,8 +8,8 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::args::{Format, GetArgs, Listing};
-use crate::client::Client;
+use crate::args::{Format, GetArgs, Listing, Selector};
+use crate::client::{Client, Those};
 use crate::error::CliError;
 use crate::output;
 
@@ -28,22 +28,44 @@ pub(super) async fn run(client: &Client, args: &GetArgs, out: &mut dyn Write) ->
 async fn look(client: &Client, args: &GetArgs, columns: &Columns) -> Result<Vec<Value>, CliError> {
     let mut items = match (args.listing, &args.name) {
         (Listing::Resources(kind), Some(name)) => vec![client.show(kind, name).await?],
-        (Listing::Resources(kind), None) => client.list(kind).await?,
+        (Listing::Resources(kind), None) => client.list_those(kind, &those(args, columns)).await?,
         (Listing::Streams, name) => streams(client, name.as_deref()).await?,
     };
-    if let Some(selector) = &args.selector {
-        if args.listing == Listing::Streams {
-            return Err(CliError::Usage("streams have no labels to select by".to_owned()));
-        }
-        items.retain(|item| {
-            let labels = item.pointer("/metadata/labels");
-            selector.matches(|key| labels?.get(key)?.as_str())
-        });
+    if args.selector.is_some() && args.listing == Listing::Streams {
+        return Err(CliError::Usage("streams have no labels to select by".to_owned()));
     }
-    if let Some(field) = &args.sort {
+    // What is observed changes from page to page, so that the control plane sorts by nothing of it.
+    let by_others =
+        args.sort.as_ref().filter(|field| !columns.are_resources() || order(field, columns).is_none());
+    if let Some(field) = by_others {
         sort(&mut items, field, columns)?;
     }
     Ok(items)
+}
+
+/// What the control plane is asked for.
+fn those(args: &GetArgs, columns: &Columns) -> Those {
+    let sort = args.sort.as_ref().and_then(|field| order(field, columns));
+    Those { filter: args.selector.as_ref().map(Selector::filter), sort }
+}
+
+/// The order by a field as the control plane knows it, if it does.
+fn order(field: &str, columns: &Columns) -> Option<String> {
+    let (field, minus) = field.strip_prefix('-').map_or((field, ""), |field| (field, "-"));
+    let pointer = pointer(field, columns);
+    let word = match pointer.strip_prefix("/metadata/")? {
+        known @ ("name" | "generation" | "created_at" | "updated_at") => known.to_owned(),
+        other => format!("label:{}", other.strip_prefix("labels/").filter(|key| !key.is_empty())?),
+    };
+    Some(format!("{minus}{word}"))
+}
+
+/// Where a column or a field stands in a resource.
+fn pointer(field: &str, columns: &Columns) -> String {
+    if let Some(label) = field.strip_prefix("metadata.labels.") {
+        return format!("/metadata/labels/{label}");
+    }
+    columns.pointer(field).map_or_else(|| format!("/{}", field.replace('.', "/")), ToOwned::to_owned)
 }
 
 async fn streams(client: &Client, name: Option<&str>) -> Result<Vec<Value>, CliError> {
@@ -61,8 +83,7 @@ async fn streams(client: &Client, name: Option<&str>) -> Result<Vec<Value>, CliE
 
 fn sort(items: &mut [Value], field: &str, columns: &Columns) -> Result<(), CliError> {
     let (field, largest_first) = field.strip_prefix('-').map_or((field, false), |field| (field, true));
-    let pointer =
-        columns.pointer(field).map_or_else(|| format!("/{}", field.replace('.', "/")), ToOwned::to_owned);
+    let pointer = pointer(field, columns);
     if !items.is_empty() && items.iter().all(|item| item.pointer(&pointer).is_none()) {
         return Err(CliError::Usage(format!(
             "there is no field `{field}` to sort by; take one of {}, or a field such as `metadata.name`",

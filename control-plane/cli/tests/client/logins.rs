@@ -23,7 +23,9 @@ const UNKNOWN: &str =
 
 fn granted(token: &str, seconds: i64, refresh_token: &str) -> String {
     let expires_at = Timestamp::now() + SignedDuration::from_secs(seconds);
-    json!({ "access_token": token, "expires_at": expires_at, "refresh_token": refresh_token }).to_string()
+    json!({ "access_token": token, "expires_at": expires_at, "refresh_token": refresh_token,
+            "session_expires_at": expires_at })
+    .to_string()
 }
 
 fn session(desk: &Desk, seconds: i64, refresh_token: Option<&str>) -> Context {

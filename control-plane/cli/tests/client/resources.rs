@@ -143,14 +143,24 @@ async fn a_difference_is_told_field_by_field_and_has_its_own_exit_code() {
 }
 
 #[tokio::test]
-async fn what_is_listed_can_be_selected_by_labels_and_sorted() {
-    let desk = Desk::with(&[("GET /v1/sites", 200, &sites(&["bb", "a", "ccc"]))]).await;
+async fn what_is_listed_is_selected_and_sorted_by_the_control_plane_where_it_can_be() {
+    let all = sites(&["bb", "a", "ccc"]);
+    let mut first: Value = serde_json::from_str(&sites(&["bb"])).unwrap();
+    first["next_cursor"] = json!("c1");
+    let desk = Desk::with(&[
+        ("GET /v1/sites", 200, &all),
+        ("GET /v1/sites?filter=labels.tier%21%3D%22a%22", 200, &first.to_string()),
+        ("GET /v1/sites?filter=labels.tier%21%3D%22a%22&limit=1000&cursor=c1", 200, &sites(&["ccc"])),
+        ("GET /v1/sites?sort=-name", 200, &sites(&["ccc", "bb", "a"])),
+        ("GET /v1/sites?sort=label%3Atier", 200, &sites(&["a", "bb", "ccc"])),
+    ])
+    .await;
     let names = async |args: &[&str]| {
         let all = ["get", "sites", "-o", "name"].iter().chain(args).copied().collect::<Vec<_>>();
         desk.run(&all).await.map(|text| text.replace("site/", "").replace('\n', " "))
     };
     assert_eq!(names(&["-l", "tier!=a"]).await.unwrap(), "bb ccc ");
-    assert_eq!(names(&["--sort", "name"]).await.unwrap(), "a bb ccc ");
+    assert_eq!(names(&["--sort", "-name"]).await.unwrap(), "ccc bb a ");
     assert_eq!(names(&["--sort", "-agents"]).await.unwrap(), "ccc bb a ");
     assert_eq!(names(&["--sort", "metadata.labels.tier"]).await.unwrap(), "a bb ccc ");
     let refused = names(&["--sort", "agnets"]).await.unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! An API over a real catalog and a data path that says what the test wants.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use towpath_resource::api::{
     CompareLine, CompareOrder, Finding, LogLevel, LogLine, LogPage, StreamRecord, Verdict,
 };
 
-use crate::api::{ApiSettings, router};
+use crate::api::{ApiSettings, IdempotencyKeys, router};
 use crate::config::{AccessSettings, EgressSettings};
 use crate::control::ca::CaFingerprint;
 use crate::egress::Egress;
@@ -119,7 +120,8 @@ pub(crate) struct Fixture {
     pub(crate) plane: Arc<FakePlane>,
     pub(crate) service: Service,
     pub(crate) router: Router,
-    _dir: TempDir,
+    key: Arc<AuditKey>,
+    pub(crate) dir: TempDir,
 }
 
 pub(crate) struct Answer {
@@ -161,12 +163,23 @@ impl Fixture {
 
     /// With other settings than the default.
     pub(crate) fn configured(settings: &ApiSettings, egress: &EgressSettings) -> Self {
+        let key = Arc::new(AuditKey::generate().unwrap());
+        let fixture = Self::over(tempfile::tempdir().unwrap(), key, settings, egress);
+        fixture.catalog.create_admin_token("ada", SecretHash::of(TOKEN)).unwrap();
+        fixture
+    }
+
+    /// The same, started again from what is on the disk at this moment, as after a kill.
+    pub(crate) fn killed(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let key = Some(Arc::new(AuditKey::generate().unwrap()));
-        let (catalog, _) =
-            Catalog::open(dir.path(), CatalogConfig { key, ..CatalogConfig::default() }).unwrap();
+        copy(self.dir.path(), dir.path());
+        Self::over(dir, self.key.clone(), &ApiSettings::default(), &EgressSettings::default())
+    }
+
+    fn over(dir: TempDir, key: Arc<AuditKey>, settings: &ApiSettings, egress: &EgressSettings) -> Self {
+        let config = CatalogConfig { key: Some(key.clone()), ..CatalogConfig::default() };
+        let (catalog, _) = Catalog::open(dir.path(), config).unwrap();
         let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
-        catalog.create_admin_token("ada", SecretHash::of(TOKEN)).unwrap();
         let config = ServiceConfig {
             catalog: catalog.clone(),
             plane: plane.clone(),
@@ -178,10 +191,11 @@ impl Fixture {
             exports: crate::control::export::Exports::default(),
             egress: Arc::new(Egress::new(egress).unwrap()),
             rate: settings.rate.clone(),
+            repeats: IdempotencyKeys::open(&dir.path().join("idempotency")).unwrap(),
         };
         let service = Service::new(config);
         let router = router(service.clone(), settings, true);
-        Self { catalog, plane, service, router, _dir: dir }
+        Self { catalog, plane, service, router, key, dir }
     }
 
     /// With a site, an agent, a source, a sink and a route.
@@ -242,6 +256,17 @@ impl Fixture {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, Some(TOKEN), Body::empty()).await
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(std::fs::copy(&path, to.join(name)).unwrap()),
+        }
     }
 }
 

@@ -87,6 +87,8 @@ async fn filters_look_at_labels_spec_and_status() {
     assert_eq!(found("/v1/sites?filter=labels.tier=gold").await, ["office"]);
     assert_eq!(found("/v1/sites?filter=labels.tier!=gold").await, ["plant"]);
     assert_eq!(found("/v1/sites?filter=labels.env=%22a,b%22,name=office").await, ["office"]);
+    assert_eq!(found("/v1/sites?filter=labels.tier").await, ["office"]);
+    assert_eq!(found("/v1/sites?filter=!labels.tier").await, ["plant"]);
     assert_eq!(found("/v1/sites?filter=status.agents=1").await, ["plant"]);
     assert_eq!(found("/v1/sources?filter=spec.agent=plant-1,spec.adapter=file").await, ["erp"]);
     assert_eq!(found("/v1/sources?filter=spec.config.path=/srv/erp").await, ["erp"]);

@@ -46,6 +46,33 @@ async fn a_refusal_is_answered_again_as_the_problem_of_its_own_request() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_sent_again_after_a_crash_is_answered_again_and_done_once() {
+    let (fixture, _) = Fixture::furnished().await;
+    let first = fixture.with(Method::POST, "/v1/tokens", KEY, ORDER).await;
+    let refused = fixture.with(Method::DELETE, "/v1/sinks/crm", ("idempotency-key", "k-2"), "").await;
+    let after = fixture.killed();
+    let before = after.catalog.state().seq;
+    let again = after.with(Method::POST, "/v1/tokens", KEY, ORDER).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let other = after.with(Method::POST, "/v1/tokens", KEY, r#"{"site": "plant", "ttl": "5m"}"#).await;
+    assert!(other.problem(422).contains("came with another request"));
+    let twice = after.with(Method::DELETE, "/v1/sinks/crm", ("idempotency-key", "k-2"), "").await;
+    assert_eq!((twice.problem(409), twice.header("idempotency-replayed")), (refused.problem(409), "true"));
+    assert_eq!(after.catalog.state().seq, before);
+    // Another of the same name does not get the answer, and what is on the disk shows it to nobody.
+    let stranger = after.key("other", serde_json::json!([{ "role": "admin" }])).await;
+    let headers = [("authorization", &*format!("Bearer {stranger}")), KEY];
+    let fresh = after.ask(Method::POST, "/v1/tokens", &headers, ORDER.into()).await;
+    assert_eq!((fresh.status, fresh.header("idempotency-replayed")), (StatusCode::CREATED, ""));
+    let secret = first.json()["token"].as_str().unwrap().to_owned();
+    for file in std::fs::read_dir(after.dir.path().join("idempotency")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()));
+    }
+}
+
+#[tokio::test]
 async fn of_many_at_once_with_one_key_one_is_done() {
     let (fixture, _) = Fixture::furnished().await;
     let before = fixture.catalog.state().seq;

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! filter = term *( "," term )
-//! term   = field ( "=" / "!=" ) value
+//! term   = field ( "=" / "!=" ) value / [ "!" ] "labels." KEY
 //! field  = "name" / "labels." KEY / "spec." PATH / "status." PATH
 //! value  = *( any character but "," ) / DQUOTE *( any character, with \" for a quote and \\ for a backslash ) DQUOTE
 //! ```
 //!
 //! A value is compared with the field as JSON writes it, without the quotes of a text; in a list, one item that is equal
-//! is enough. A field that is not there equals nothing, so `=` never holds for it and `!=` always does.
+//! is enough. A field that is not there equals nothing, so `=` never holds for it and `!=` always does. A label alone asks
+//! that there is one, whatever its value.
 
 use std::str::FromStr;
 
@@ -35,7 +36,8 @@ pub struct Filter {
 struct Term {
     field: Field,
     equal: bool,
-    value: String,
+    /// Nothing: any.
+    value: Option<String>,
 }
 
 /// A text that is no filter: what is wrong, term by term from 0.
@@ -73,15 +75,18 @@ impl Filter {
     pub fn shows<S: Spec>(&self, resource: &Resource<S>, status: impl Fn() -> Option<Value>) -> bool {
         let (mut spec, mut seen) = (None, None);
         self.terms.iter().all(|term| {
-            let found = match &term.field {
-                Field::Name => *resource.name().as_str() == *term.value,
-                Field::Label(key) => resource.metadata.labels.get(key) == Some(&term.value),
-                Field::Spec(path) => {
-                    holds(spec.get_or_insert_with(|| json(&resource.spec)), path, &term.value)
+            let found = match (&term.field, &term.value) {
+                (Field::Label(key), None) => resource.metadata.labels.contains_key(key),
+                (Field::Label(key), value) => resource.metadata.labels.get(key) == value.as_ref(),
+                (Field::Name, Some(value)) => *resource.name().as_str() == **value,
+                (Field::Spec(path), Some(value)) => {
+                    holds(spec.get_or_insert_with(|| json(&resource.spec)), path, value)
                 }
-                Field::Status(path) => {
-                    holds(seen.get_or_insert_with(|| status().unwrap_or_default()), path, &term.value)
+                (Field::Status(path), Some(value)) => {
+                    holds(seen.get_or_insert_with(|| status().unwrap_or_default()), path, value)
                 }
+                // Not read so; see `Term::read`.
+                (Field::Name | Field::Spec(_) | Field::Status(_), None) => false,
             };
             found == term.equal
         })
@@ -116,9 +121,7 @@ impl FromStr for Filter {
 
 impl Term {
     fn read(text: &str) -> Result<Self, String> {
-        let at = text
-            .find('=')
-            .ok_or_else(|| format!("`{text}` compares nothing; write FIELD=VALUE or FIELD!=VALUE"))?;
+        let Some(at) = text.find('=') else { return Self::read_label(text) };
         let (field, value) = (&text[..at], &text[at + 1..]);
         let (field, equal) = field.strip_suffix('!').map_or((field, true), |field| (field, false));
         let value = match value.strip_prefix('"') {
@@ -127,7 +130,18 @@ impl Term {
             }
             None => value.to_owned(),
         };
-        Ok(Self { field: Field::read(field.trim())?, equal, value })
+        Ok(Self { field: Field::read(field.trim())?, equal, value: Some(value) })
+    }
+
+    /// A label that is there, or is not.
+    fn read_label(text: &str) -> Result<Self, String> {
+        let (name, equal) = text.trim().strip_prefix('!').map_or((text.trim(), true), |name| (name, false));
+        match Field::read(name) {
+            Ok(field @ Field::Label(_)) => Ok(Self { field, equal, value: None }),
+            _ => Err(format!(
+                "`{text}` compares nothing; write FIELD=VALUE, FIELD!=VALUE, labels.KEY or !labels.KEY"
+            )),
+        }
     }
 }
 
@@ -187,7 +201,11 @@ mod tests {
 
     fn terms(text: &str) -> Vec<(String, bool, String)> {
         let filter: Filter = text.parse().unwrap();
-        filter.terms.into_iter().map(|term| (term.field.to_string(), term.equal, term.value)).collect()
+        filter
+            .terms
+            .into_iter()
+            .map(|term| (term.field.to_string(), term.equal, term.value.unwrap_or_default()))
+            .collect()
     }
 
     #[test]
@@ -203,6 +221,17 @@ mod tests {
             ]
         );
         assert_eq!(terms("labels.x="), [("labels.x".to_owned(), true, String::new())]);
+    }
+
+    #[test]
+    fn a_label_alone_asks_that_it_is_there_or_not() {
+        let filter: Filter = "labels.owner, !labels.a/b.c".parse().unwrap();
+        let terms: Vec<_> = filter.terms.iter().map(|term| (term.field.to_string(), term.equal)).collect();
+        assert_eq!(terms, [("labels.owner".to_owned(), true), ("labels.a/b.c".to_owned(), false)]);
+        assert!(filter.terms.iter().all(|term| term.value.is_none()));
+        for text in ["spec.agent", "!name", "!labels.", "labels"] {
+            assert!(text.parse::<Filter>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! Idempotency keys: a request that is sent again, because its answer was lost, is answered again and not done again.
+//!
+//! A key holds for whoever sent it, for 24 hours, also when the control plane was started again meanwhile. That a request
+//! is under way is durable before it is done, and so is its answer before it is given: after a crash the same request is
+//! answered, or refused because nobody knows how far it came, and never done twice.
+//!
+//! Answers may hold secrets that are shown once, such as a token. On the disk each is sealed with a key that only the
+//! token of whoever asked opens, which is kept nowhere. When too much is kept, the oldest answers go first.
+
+mod answer;
+mod seal;
+mod book;
+mod kept;
+mod keys;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use towpath_catalog::Actor;
+
+use super::endpoint::LINES;
+use super::extract::whole_body;
+use super::problem::Refused;
+use super::problem_type::ProblemType;
+use crate::door::bearer;
+use answer::Answer;
+use book::{Found, Name};
+pub use keys::IdempotencyKeys;
+use seal::Seal;
+
+/// The header that bears the key.
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest key, in bytes.
+const LONGEST_KEY: usize = 255;
+
+/// Answers a request whose key was used before with what was answered then.
+pub(super) async fn once(keys: &IdempotencyKeys, actor: &Actor, request: Request, next: Next) -> Response {
+    let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
+    let Some(key) = request.headers().get(&KEY).filter(|_| changes).cloned() else {
+        return next.run(request).await;
+    };
+    let key = key.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > LONGEST_KEY || request.headers().get_all(&KEY).iter().count() > 1 {
+        let detail = format!("Idempotency-Key must be one text of 1 to {LONGEST_KEY} visible characters");
+        return Refused::new(ProblemType::Invalid, detail).into_response();
+    }
+    let seal = Seal::of(bearer(request.headers()).unwrap_or_default(), key);
+    let (parts, body) = request.into_parts();
+    let bytes = match whole_body(&parts, body).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return refused,
+    };
+    let name = name_of(actor, key);
+    match keys.begin(name, fingerprint(&parts, &bytes)).await {
+        Ok(Found::Nothing) => {}
+        Ok(found) => return told(found, name, &seal),
+        Err(refused) => return refused.into_response(),
+    }
+    // Whoever goes away before the answer leaves the key free.
+    let held = Held { keys, name, seal, done: false };
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    held.finish(response).await
+}
+
+/// What is answered where the key was used before.
+fn told(found: Found, name: Name, seal: &Seal) -> Response {
+    let refused = |kind, detail: &str| Refused::new(kind, detail).into_response();
+    let answer = match found {
+        Found::Answered(answer) => Some(*answer),
+        Found::Sealed(sealed) => seal.open(name, sealed).and_then(|bytes| Answer::from_bytes(&bytes)),
+        Found::UnderWay => {
+            let detail = "a request with this Idempotency-Key is under way; try again when it is done";
+            return refused(ProblemType::InProgress, detail);
+        }
+        Found::Nothing | Found::Cut => {
+            let detail = "a request with this Idempotency-Key was under way when the control plane ended; look whether \
+                          it was done, then use another key";
+            return refused(ProblemType::Conflict, detail);
+        }
+        Found::AskedOtherwise => {
+            let detail =
+                "this Idempotency-Key came with another request before; use a key for one request only";
+            return refused(ProblemType::KeyReused, detail);
+        }
+    };
+    answer.map_or_else(
+        || {
+            let detail = "the request with this Idempotency-Key was done before the control plane was started again, and \
+                          only the token that was sent with it opens its answer; look at what is there";
+            refused(ProblemType::Conflict, detail)
+        },
+        Answer::replay,
+    )
+}
+
+struct Held<'a> {
+    keys: &'a IdempotencyKeys,
+    name: Name,
+    seal: Seal,
+    done: bool,
+}
+
+impl Held<'_> {
+    async fn finish(mut self, response: Response) -> Response {
+        let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == LINES);
+        if is_stream || answer::may_succeed_later(response.status()) {
+            return response;
+        }
+        let answer = Answer::of(response).await;
+        if answer.is_small() {
+            self.keys.finish(self.name, answer.clone(), &self.seal).await;
+            self.done = true;
+        }
+        answer.into_response()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.keys.free(self.name);
+        }
+    }
+}
+
+/// Whose key it is, and which.
+fn name_of(actor: &Actor, key: &str) -> Name {
+    let actor = serde_json::to_vec(actor).expect("an actor is always JSON");
+    hash_of(&[&actor, key.as_bytes()])
+}
+
+/// What a request asks for.
+fn fingerprint(parts: &axum::http::request::Parts, body: &[u8]) -> blake3::Hash {
+    let header = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+    let address = parts.uri.to_string();
+    hash_of(&[
+        parts.method.as_str().as_bytes(),
+        address.as_bytes(),
+        header(header::IF_MATCH),
+        header(header::IF_NONE_MATCH),
+        header(header::CONTENT_TYPE),
+        body,
+    ])
+}
+
+fn hash_of(parts: &[&[u8]]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    hasher.finalize()
+}
