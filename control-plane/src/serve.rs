@@ -90,9 +90,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let following = cell.clone();
     tokio::spawn(async move { following.follow_catalog().await });
     let auditing = tokio::spawn(audit::run(catalog.clone(), config.audit.clone(), stop.clone()));
-    let exports = Exports::default();
-    let ways = Ways { dir: data_dir.join("audit-exports"), egress: egress.clone() };
-    tokio::spawn(export::run(catalog.clone(), ways, exports.clone(), stop.clone()));
+    let exports = copy_trail(&catalog, &data_dir, &egress, &stop);
     tokio::spawn(retention::run(cell.clone(), config.log.retention()));
     let linking = tokio::spawn(endpoint::serve(
         link,
@@ -129,6 +127,19 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     auditing.await.context("the audit trail was left unsigned")?;
     written(kept).await?;
     linking.await.context("the link ended unexpectedly")
+}
+
+/// Begins to copy the audit trail to where audit exports say, and answers how the copies go.
+fn copy_trail(
+    catalog: &Arc<Catalog>,
+    data_dir: &Path,
+    egress: &Arc<Egress>,
+    stop: &CancellationToken,
+) -> Exports {
+    let exports = Exports::default();
+    let ways = Ways { dir: data_dir.join("audit-exports"), egress: egress.clone() };
+    tokio::spawn(export::run(catalog.clone(), ways, exports.clone(), stop.clone()));
+    exports
 }
 
 /// Ends answers that would go on for ever when the control plane stops.

@@ -15,10 +15,11 @@ mod keys;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use towpath_catalog::Actor;
+use tracing::Instrument;
 
 use super::endpoint::LINES;
 use super::extract::whole_body;
@@ -52,15 +53,28 @@ pub(super) async fn once(keys: &IdempotencyKeys, actor: &Actor, request: Request
         Ok(bytes) => bytes,
         Err(refused) => return refused,
     };
-    let name = name_of(actor, key);
-    match keys.begin(name, fingerprint(&parts, &bytes)).await {
+    let (keys, name, asked) = (keys.clone(), name_of(actor, key), fingerprint(&parts, &bytes));
+    let request = Request::from_parts(parts, Body::from(bytes));
+    // To its end also when whoever asked goes away: the key then tells what became of it.
+    let done = tokio::spawn(do_once(keys, name, asked, seal, request, next).in_current_span()).await;
+    done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn do_once(
+    keys: IdempotencyKeys,
+    name: Name,
+    asked: blake3::Hash,
+    seal: Seal,
+    request: Request,
+    next: Next,
+) -> Response {
+    match keys.begin(name, asked).await {
         Ok(Found::Nothing) => {}
         Ok(found) => return told(found, name, &seal),
         Err(refused) => return refused.into_response(),
     }
-    // Whoever goes away before the answer leaves the key free.
     let held = Held { keys, name, seal, done: false };
-    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    let response = next.run(request).await;
     held.finish(response).await
 }
 
@@ -95,14 +109,15 @@ fn told(found: Found, name: Name, seal: &Seal) -> Response {
     )
 }
 
-struct Held<'a> {
-    keys: &'a IdempotencyKeys,
+/// A key whose request is under way. Without an answer that is kept, it leaves the key free.
+struct Held {
+    keys: IdempotencyKeys,
     name: Name,
     seal: Seal,
     done: bool,
 }
 
-impl Held<'_> {
+impl Held {
     async fn finish(mut self, response: Response) -> Response {
         let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == LINES);
         if is_stream || answer::may_succeed_later(response.status()) {
@@ -117,7 +132,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         if !self.done {
             self.keys.free(self.name);

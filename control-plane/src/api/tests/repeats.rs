@@ -73,6 +73,22 @@ async fn a_request_that_is_sent_again_after_a_crash_is_answered_again_and_done_o
 }
 
 #[tokio::test]
+async fn a_request_is_done_and_known_though_whoever_sent_it_went_away_at_once() {
+    let (fixture, _) = Fixture::furnished().await;
+    let before = fixture.catalog.state().seq;
+    let gone = fixture.with(Method::POST, "/v1/tokens", KEY, ORDER);
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, gone).await.is_err());
+    let mut again = fixture.with(Method::POST, "/v1/tokens", KEY, ORDER).await;
+    while again.status == StatusCode::CONFLICT {
+        assert_eq!(again.json()["type"], "towpath:in-progress", "{}", again.text);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        again = fixture.with(Method::POST, "/v1/tokens", KEY, ORDER).await;
+    }
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::CREATED, "true"));
+    assert_eq!(fixture.catalog.state().seq, before + 1);
+}
+
+#[tokio::test]
 async fn of_many_at_once_with_one_key_one_is_done() {
     let (fixture, _) = Fixture::furnished().await;
     let before = fixture.catalog.state().seq;
