@@ -63,17 +63,9 @@ impl<D: QueryDatabase> Source for QuerySource<D> {
             Some(clock) => clock,
             None => Arc::new(SystemClock::start().await?),
         };
-        let threads = Threads::default();
-        let worker = Worker::new(
-            self.database,
-            self.config,
-            clock,
-            threads.clone(),
-            &name,
-            output,
-            places,
-            all_known.clone(),
-        )?;
+        let worker =
+            Worker::new(self.database, self.config, clock, &name, output, places, all_known.clone())?;
+        let threads = worker.threads.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Err(Stopped.into()),
             ended = worker.run() => ended,

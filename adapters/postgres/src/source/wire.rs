@@ -8,6 +8,7 @@
 //!
 //! Source: PostgreSQL manual, "Frontend/Backend Protocol" and "Streaming Replication Protocol".
 
+mod unhurried;
 mod frames;
 mod changes;
 mod feedback;
@@ -35,6 +36,7 @@ pub(crate) use feedback::Feedback;
 pub(crate) use lines::{Line, fields};
 
 use frames::{Frame, Frames, is_strange};
+use unhurried::Unhurried;
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
 const DEFAULT_PORT: u16 = 5432;
@@ -224,8 +226,9 @@ async fn open(
             return Ok(Box::new(tokio::net::UnixStream::connect(path).await.map_err(failed())?));
         }
     };
-    let mut stream = TcpStream::connect((&**name, port)).await.map_err(failed())?;
+    let stream = TcpStream::connect((&**name, port)).await.map_err(failed())?;
     stream.set_nodelay(true).map_err(failed())?;
+    let mut stream = Unhurried::new(stream);
     if config.get_ssl_mode() == SslMode::Disable {
         return Ok(Box::new(stream));
     }

@@ -31,7 +31,7 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Worker<D> {
     database: Arc<D>,
     clock: Arc<dyn Clock>,
-    threads: Threads,
+    pub(crate) threads: Threads,
     output: Output,
     batch: Batch,
     jobs: Vec<Job>,
@@ -48,7 +48,6 @@ impl<D: QueryDatabase> Worker<D> {
         database: Arc<D>,
         config: QueryConfig<D::Connection>,
         clock: Arc<dyn Clock>,
-        threads: Threads,
         source: &ResourceName,
         output: Output,
         places: Vec<Place>,
@@ -68,7 +67,7 @@ impl<D: QueryDatabase> Worker<D> {
             jobs.push(job);
         }
         let noted = places.clone();
-        let batch = config.batch;
+        let (batch, threads) = (config.batch, Threads::default());
         Ok(Self { database, clock, threads, output, batch, jobs, places, noted, remembered_bytes })
     }
 

@@ -1,7 +1,6 @@
 //! Messages as the protocol frames them: a tag, a length, and as many bytes.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -12,13 +11,6 @@ use crate::error::PostgresError;
 pub(crate) const KEPT_BYTES: usize = 64 << 10;
 /// How much room a read has.
 const READ_BYTES: usize = 512 << 10;
-/// A read that brought less may be followed by more at once.
-const SMALL_READ_BYTES: usize = 64 << 10;
-/// How long more is waited for while messages flow. A server that is woken for each small piece that it may send
-/// spends its time on waking; a pause lets it fill the socket.
-const LULL: Duration = Duration::from_millis(1);
-/// Messages flow when a read follows the one before it within this time, pause and all.
-const FLOWS_WITHIN: Duration = Duration::from_millis(6);
 /// Tag and length.
 const HEAD_BYTES: usize = 5;
 
@@ -38,20 +30,11 @@ pub(crate) struct Frames<I> {
     most: usize,
     /// What is still to come of a message whose first part was kept.
     passing_over: usize,
-    last_read: Instant,
-    flows: bool,
 }
 
 impl<I: AsyncRead + Unpin> Frames<I> {
     pub(crate) fn new(input: I, most: usize) -> Self {
-        Self {
-            input,
-            buffer: BytesMut::new(),
-            most,
-            passing_over: 0,
-            last_read: Instant::now(),
-            flows: false,
-        }
+        Self { input, buffer: BytesMut::new(), most, passing_over: 0 }
     }
 
     /// The way to the server, where it leads both ways.
@@ -66,8 +49,8 @@ impl<I: AsyncRead + Unpin> Frames<I> {
 
     /// The same messages from what the way is turned into.
     pub(crate) fn map<O: AsyncRead + Unpin>(self, turn: impl FnOnce(I) -> O) -> Frames<O> {
-        let Self { input, buffer, most, passing_over, last_read, flows } = self;
-        Frames { input: turn(input), buffer, most, passing_over, last_read, flows }
+        let Self { input, buffer, most, passing_over } = self;
+        Frames { input: turn(input), buffer, most, passing_over }
     }
 
     /// Whether a message is here already.
@@ -109,10 +92,6 @@ impl<I: AsyncRead + Unpin> Frames<I> {
     }
 
     async fn read(&mut self) -> io::Result<()> {
-        if self.flows {
-            self.flows = false;
-            tokio::time::sleep(LULL).await;
-        }
         // A long message gets its room at once: a buffer that grows by doubling takes half as much again.
         let kept = self.length().filter(|length| *length <= self.most).map_or(0, |length| 1 + length);
         self.buffer.reserve(READ_BYTES.max(kept.saturating_sub(self.buffer.len())));
@@ -120,8 +99,6 @@ impl<I: AsyncRead + Unpin> Frames<I> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.flows = read < SMALL_READ_BYTES && self.last_read.elapsed() < FLOWS_WITHIN;
-        self.last_read = Instant::now();
         Ok(())
     }
 }
