@@ -62,6 +62,23 @@ impl Agent {
             .map(drop)
     }
 
+    /// Another agent, not started yet, with a copy of this one's identity and nothing else: what a thief would have.
+    ///
+    /// # Errors
+    /// The identity cannot be copied, or no port is free.
+    pub fn double(&self) -> Result<Self> {
+        let (name, plan) = (format!("{}-double", self.name), Plan::default());
+        let double = Self::new(&name, &self.binaries, &self.directory, &plan)?;
+        let (from, to) = (self.state.join("identity"), double.state.join("identity"));
+        std::fs::create_dir_all(&to)?;
+        for entry in std::fs::read_dir(&from).with_context(|| format!("agent {} has no identity", self.name))? {
+            let file = entry?.path();
+            let copied = file.file_name().map(|name| std::fs::copy(&file, to.join(name))).transpose();
+            copied.with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        Ok(double)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,12 +108,12 @@ impl Agent {
     /// It was not in time.
     pub async fn wait_linked(&self) -> Result<()> {
         let what = format!("agent {} is linked", self.name);
-        wait_until(&what, PATIENCE, async || {
-            let linked =
-                self.metrics().await.is_ok_and(|metrics| metrics.sum("towpath_agent_linked", "") > 0.0);
-            Ok(linked.then_some(()))
-        })
-        .await
+        wait_until(&what, PATIENCE, async || Ok(self.is_linked().await.then_some(()))).await
+    }
+
+    /// Whether it is linked to the control plane, as far as it knows.
+    pub async fn is_linked(&self) -> bool {
+        self.metrics().await.is_ok_and(|metrics| metrics.sum("towpath_agent_linked", "") > 0.0)
     }
 
     /// How it is started.
