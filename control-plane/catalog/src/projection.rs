@@ -5,10 +5,9 @@
 //!                `\0applied` → the number and hash of the last event in it, JSON
 //! ```
 //!
-//! The pieces of events that became durable together and `\0applied` are written in one atomic batch, and after a replay
-//! each piece once. sled makes them durable in its own time: after a
-//! crash the projection may be behind, never torn, and the events after it are replayed. Whatever is wrong with it, it
-//! is put aside and built anew.
+//! The pieces of events that became durable together and `\0applied` are written in one atomic batch; after a replay, each
+//! piece is written once. sled makes them durable in its own time: after a crash the projection may be behind, never torn,
+//! and the events after it are replayed. Whatever is wrong with it, it is put aside and built anew.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use towpath_catalog::{ApplyError, Catalog, CatalogConfig, Outcome};
+use jiff::Timestamp;
+use towpath_catalog::{ApplyError, Catalog, CatalogConfig, CatalogError, EnrolError, Outcome, SecretHash};
 use towpath_resource::Kind;
 use towpath_segment::simulated::{Faults, SimulatedStorage, Tear};
 
@@ -112,14 +113,17 @@ fn what_was_decided_on_a_batch_that_fails_fails_with_it_and_the_next_command_wor
 }
 
 #[test]
-fn a_manifest_that_is_too_large_is_refused_alone() {
+fn an_event_that_is_too_large_is_refused_alone() {
     let dir = tempfile::tempdir().unwrap();
     let (catalog, _) = furnished(&dir);
-    let config = format!("{{agent: plant-1, adapter: file, config: {{path: {}}}}}", "x".repeat(1 << 20));
-    let long = resource("Source", "long", &config);
-    let results = catalog.apply_all(vec![site("one"), long, route("more", "crm")], &admin(), false);
-    let taken: Vec<_> = results.iter().map(Result::is_ok).collect();
-    assert_eq!(taken, [true, false, true]);
+    let (secret, later) = (SecretHash::of("second"), Timestamp::from_second(START + 60).unwrap());
+    catalog.create_token(secret, "plant", later, &admin()).unwrap();
+    let before = catalog.state();
+    let refused = catalog.enrol(&secret, &name("plant-2"), &"x".repeat(1 << 20)).unwrap_err();
+    assert!(matches!(refused, EnrolError::Catalog(CatalogError::Append(_))), "{refused}");
+    assert_eq!(catalog.state(), before);
+    catalog.enrol(&secret, &name("plant-2"), "0.1.0").unwrap();
+    assert!(catalog.verify().unwrap().is_sound());
 }
 
 #[test]
