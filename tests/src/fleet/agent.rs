@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use walkdir::WalkDir;
 
 use crate::binaries::Binaries;
 use crate::fleet::{PATIENCE, Plan};
@@ -70,11 +71,14 @@ impl Agent {
         let (name, plan) = (format!("{}-double", self.name), Plan::default());
         let double = Self::new(&name, &self.binaries, &self.directory, &plan)?;
         let (from, to) = (self.state.join("identity"), double.state.join("identity"));
-        std::fs::create_dir_all(&to)?;
-        for entry in std::fs::read_dir(&from).with_context(|| format!("agent {} has no identity", self.name))? {
-            let file = entry?.path();
-            let copied = file.file_name().map(|name| std::fs::copy(&file, to.join(name))).transpose();
-            copied.with_context(|| format!("cannot copy {}", file.display()))?;
+        for entry in WalkDir::new(&from) {
+            let entry =
+                entry.with_context(|| format!("the identity of agent {} cannot be read", self.name))?;
+            let copy = to.join(entry.path().strip_prefix(&from)?);
+            match entry.file_type().is_dir() {
+                true => std::fs::create_dir_all(&copy)?,
+                false => drop(std::fs::copy(entry.path(), &copy)?),
+            }
         }
         Ok(double)
     }

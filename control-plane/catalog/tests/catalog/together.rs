@@ -72,7 +72,8 @@ fn an_answer_without_an_event_waits_for_the_events_that_it_rests_on_and_fails_wi
         scope.spawn({
             let catalog = &catalog;
             move || {
-                let gone = catalog.delete(Kind::Site, &name("plnt"), &admin()).map_err(|error| error.to_string());
+                let gone =
+                    catalog.delete(Kind::Site, &name("plnt"), &admin()).map_err(|error| error.to_string());
                 sender.send(gone).unwrap();
             }
         });
@@ -106,7 +107,8 @@ fn what_was_decided_on_a_batch_that_fails_fails_with_it_and_the_next_command_wor
         assert_eq!(put(scope, &catalog, "after").recv_timeout(SURELY).unwrap().unwrap(), Outcome::Created);
     });
     assert_eq!(catalog.state().sites.names().collect::<Vec<_>>(), [&name("after")]);
-    let found = Catalog::open_on(storage.storage.power_cut(Tear::Prefix(0)), Path::new("/catalog"), None, config().0);
+    let found =
+        Catalog::open_on(storage.storage.power_cut(Tear::Prefix(0)), Path::new("/catalog"), None, config().0);
     let found = found.unwrap().0;
     assert_eq!((found.state().seq, found.state().sites.len()), (1, 1));
     assert!(found.verify().unwrap().is_sound());
@@ -146,11 +148,16 @@ fn after_a_power_cut_while_many_command_at_once_every_answered_command_holds() {
                 threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
             });
         }
-        for tear in (0..=storage.pending_units()).step_by(101).map(Tear::Prefix).chain((0..3).map(Tear::Scatter)) {
+        for tear in
+            (0..=storage.pending_units()).step_by(101).map(Tear::Prefix).chain((0..3).map(Tear::Scatter))
+        {
             let (found, _) = open(storage.power_cut(tear)).unwrap();
             let there = found.state();
             for site in &answered {
-                assert!(there.sites.contains_key(&name(site)), "crash at {crash_at}, {tear:?}: {site} was answered");
+                assert!(
+                    there.sites.contains_key(&name(site)),
+                    "crash at {crash_at}, {tear:?}: {site} was answered"
+                );
             }
             assert_eq!(there.seq as usize, there.sites.len(), "crash at {crash_at}, {tear:?}");
             assert!(found.verify().unwrap().is_sound(), "crash at {crash_at}, {tear:?}");

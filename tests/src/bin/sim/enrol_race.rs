@@ -10,7 +10,7 @@ use crate::Options;
 
 const ROUNDS: u64 = 1_000;
 const RACERS: usize = 100;
-/// Every so manieth round the control plane is killed while it goes on.
+/// Once in so many rounds the control plane is killed while it goes on.
 const KILL_EVERY: u64 = 10;
 /// One identity is doubled for so many rounds, at least once.
 const ROUNDS_PER_DOUBLE: u64 = 100;

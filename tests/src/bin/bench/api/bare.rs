@@ -113,7 +113,8 @@ fn router(answers: &Path) -> Result<Router> {
     let mut router = Router::new();
     for read in Read::ALL {
         let word = read.word();
-        let answer = std::fs::read(answers.join(word)).with_context(|| format!("there is no answer {word}"))?;
+        let answer =
+            std::fs::read(answers.join(word)).with_context(|| format!("there is no answer {word}"))?;
         let answer = Bytes::from(answer);
         let answering = get(async move || ([("content-type", "application/json")], answer));
         router = router.route(&format!("/{word}"), answering);

@@ -49,7 +49,8 @@ impl Told {
     }
 
     fn answers(&self) -> Sheet {
-        let columns = ["", "a second", "least – most", "p50, ms", "p99, ms", "CPU-µs each", "peak RSS, MiB", "runs"];
+        let columns =
+            ["", "a second", "least – most", "p50, ms", "p99, ms", "CPU-µs each", "peak RSS, MiB", "runs"];
         let mut sheet = Sheet::new(columns);
         for series in &self.series {
             let (who, what) = (series.who, series.what);
@@ -75,7 +76,9 @@ impl Told {
         match (who, what) {
             (Who::Small, _) => format!("Towpath, {} resources: {}", resources(&self.small.1), what.told()),
             (Who::Large, _) => format!("Towpath, {} resources: {}", resources(&self.large.1), what.told()),
-            (Who::Yardstick, What::Read(_)) => format!("bare hyper and axum, the same bytes: {}", what.told()),
+            (Who::Yardstick, What::Read(_)) => {
+                format!("bare hyper and axum, the same bytes: {}", what.told())
+            }
             (Who::Yardstick, _) => "write of 1,000 bytes + fdatasync".to_owned(),
         }
     }
@@ -112,7 +115,8 @@ impl Told {
     }
 
     fn growth(&self) -> Sheet {
-        let sizes = [&self.small.1, &self.large.1].map(|one| format!("{} / {}", one.stock.resources, one.events));
+        let sizes =
+            [&self.small.1, &self.large.1].map(|one| format!("{} / {}", one.stock.resources, one.events));
         let [small, large] = sizes;
         let mut sheet = Sheet::new(["cost of a unit, by resources / events", &small, &large, "times"]);
         for (what, [small, large]) in self.costs() {

@@ -32,7 +32,8 @@ impl Installed {
         let mut fleet = Fleet::start(Plan { log, agents, control_config, ..Plan::default() }).await?;
         let empty_rss = fleet.control.usage()?.rss;
         fleet.control.terminate()?;
-        let (stock, data, filling) = (Stock { resources, seed }, fleet.control.data().to_owned(), Instant::now());
+        let (stock, data, filling) =
+            (Stock { resources, seed }, fleet.control.data().to_owned(), Instant::now());
         tokio::task::spawn_blocking(move || stock.fill(&data, events)).await??;
         println!("{resources} resources by {events} events: {:.1} s", filling.elapsed().as_secs_f64());
         let mut installed = Self { fleet, stock, events, empty_rss };
@@ -46,7 +47,10 @@ impl Installed {
         self.fleet.control.restart()?;
         while !self.fleet.api().is_ready().await {
             ensure!(self.fleet.control.is_running(), "the control plane ended\n{}", self.fleet.post_mortem());
-            ensure!(started.elapsed() < START_WITHIN, "the control plane is not ready after {START_WITHIN:?}");
+            ensure!(
+                started.elapsed() < START_WITHIN,
+                "the control plane is not ready after {START_WITHIN:?}"
+            );
             tokio::time::sleep(POLL).await;
         }
         let (took, used) = (started.elapsed(), self.fleet.control.usage()?);

@@ -56,7 +56,9 @@ impl Read {
             Self::Page => format!("/v1/sources?limit={PAGE}"),
             Self::Filtered => {
                 let team = team(any);
-                format!("/v1/sources?limit={PAGE}&sort=-updated_at&filter=labels.team%3D{team},spec.adapter%3Dfile")
+                format!(
+                    "/v1/sources?limit={PAGE}&sort=-updated_at&filter=labels.team%3D{team},spec.adapter%3Dfile"
+                )
             }
         }
     }
@@ -128,24 +130,38 @@ impl<'a> Everyone<'a> {
         large: &'a mut Installed,
         bare: &'a mut Bare,
     ) -> Result<Self> {
-        let (of_small, of_large, of_bare) = (small.clients(ASKERS)?, large.clients(ASKERS)?, bare.clients(ASKERS)?);
+        let (of_small, of_large, of_bare) =
+            (small.clients(ASKERS)?, large.clients(ASKERS)?, bare.clients(ASKERS)?);
         let revision = options.events;
-        Ok(Self { options, small: (small, of_small), large: (large, of_large), bare: (bare, of_bare), revision })
+        Ok(Self {
+            options,
+            small: (small, of_small),
+            large: (large, of_large),
+            bare: (bare, of_bare),
+            revision,
+        })
     }
 
     /// Measures everything in turn, so that what slows the machine for a while slows all of it.
     pub(crate) async fn in_turn(mut self) -> Result<Vec<Series>> {
         let both = [Who::Large, Who::Small];
         let reads = Read::ALL.map(What::Read).into_iter();
-        let mut all: Vec<_> = reads.flat_map(|read| [Who::Large, Who::Yardstick, Who::Small].map(|who| (who, read))).collect();
+        let mut all: Vec<_> =
+            reads.flat_map(|read| [Who::Large, Who::Yardstick, Who::Small].map(|who| (who, read))).collect();
         all.extend([(Who::Large, What::Change(1)), (Who::Yardstick, What::Change(1))]);
         all.extend(both.map(|who| (who, What::Change(ASKERS))));
         all.extend(both.map(|who| (who, What::Watch)));
-        let mut all: Vec<_> = all.into_iter().map(|(who, what)| Series { who, what, trials: Vec::new() }).collect();
+        let mut all: Vec<_> =
+            all.into_iter().map(|(who, what)| Series { who, what, trials: Vec::new() }).collect();
         for run in 1..=self.options.runs {
             for series in &mut all {
                 let asked = self.trial(series.who, series.what).await?;
-                println!("run {run}: {:?}, {}: {:.0} a second", series.who, series.what.told(), asked.per_second());
+                println!(
+                    "run {run}: {:?}, {}: {:.0} a second",
+                    series.who,
+                    series.what.told(),
+                    asked.per_second()
+                );
                 series.trials.push(asked);
             }
         }
@@ -163,11 +179,15 @@ impl<'a> Everyone<'a> {
         let before = control.usage_from_now()?;
         let (elapsed, times) = match what {
             What::Read(read) => {
-                ask(clients, window, move |api, n| async move { api.get_text(&read.path(stock, n)).await.map(drop) }).await?
+                ask(clients, window, move |api, n| async move {
+                    api.get_text(&read.path(stock, n)).await.map(drop)
+                })
+                .await?
             }
             What::Change(askers) => {
                 let from = self.revision;
-                let (elapsed, times) = ask(&clients[..askers], window, move |api, n| change(api, stock, from + n)).await?;
+                let (elapsed, times) =
+                    ask(&clients[..askers], window, move |api, n| change(api, stock, from + n)).await?;
                 self.revision += (times.len() * askers) as u64 + ASKERS as u64;
                 (elapsed, times)
             }
@@ -199,7 +219,10 @@ async fn watched(watching: &Api, changing: &Api, stock: Stock, from: u64) -> Res
         let event = told.next().await.context("the watch ended")??;
         times.push(changed.elapsed().as_secs_f64() * 1e3);
         let seen = event["metadata"]["labels"]["revision"].as_str();
-        ensure!(seen == Some(&revision.to_string()), "revision {revision} was made, and this was told: {event}");
+        ensure!(
+            seen == Some(&revision.to_string()),
+            "revision {revision} was made, and this was told: {event}"
+        );
         answered.await??;
     }
     Ok((started.elapsed(), times))

@@ -18,8 +18,8 @@ use clap::Args;
 
 use crate::measure::Figures;
 use bare::Bare;
-use installed::Installed;
 use figures::Told;
+use installed::Installed;
 use loads::Everyone;
 
 /// How much smaller the smaller control plane is.
@@ -57,7 +57,10 @@ impl ApiOptions {
 
 pub(crate) async fn run(options: &ApiOptions) -> Result<Figures> {
     let ApiOptions { resources, events, seed, runs, .. } = *options;
-    ensure!(resources >= 1_000 && events >= 2 * resources, "at least 1000 resources and twice as many events");
+    ensure!(
+        resources >= 1_000 && events >= 2 * resources,
+        "at least 1000 resources and twice as many events"
+    );
     let mut small = Installed::start(resources / TENTH, events / TENTH, seed).await?;
     let mut large = Installed::start(resources, events, seed).await?;
     let small_starts = rebuild::measure(&mut small, runs).await?;

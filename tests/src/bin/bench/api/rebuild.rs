@@ -28,8 +28,7 @@ const REST: Duration = Duration::from_secs(2);
 /// Starts a control plane again and again, with and without its projection.
 pub(crate) async fn measure(installed: &mut Installed, runs: usize) -> Result<Starts> {
     let catalog = installed.fleet.control.data().join("catalog");
-    let mut starts =
-        Starts { quick: Vec::new(), replayed: Vec::new(), hashed: Vec::new(), bytes: 0, rss: 0 };
+    let mut starts = Starts { quick: Vec::new(), replayed: Vec::new(), hashed: Vec::new(), bytes: 0, rss: 0 };
     for _ in 0..runs {
         installed.fleet.control.terminate()?;
         std::fs::remove_dir_all(catalog.join("projection"))?;

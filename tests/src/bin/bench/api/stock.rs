@@ -73,7 +73,11 @@ impl Stock {
     fn sink(self, n: u64) -> Value {
         let config = json!({ "path": format!("/var/lib/copies/{n:06}.db"), "mode": "append" });
         let agent = format!("agent-{:06}", n % self.agents());
-        document("Sink", &format!("sink-{n:06}"), &json!({ "agent": agent, "adapter": "sqlite", "config": config }))
+        document(
+            "Sink",
+            &format!("sink-{n:06}"),
+            &json!({ "agent": agent, "adapter": "sqlite", "config": config }),
+        )
     }
 
     fn route(n: u64) -> Value {
@@ -84,7 +88,8 @@ impl Stock {
     /// Writes them into the catalog of a control plane that does not run, then changes sources until there are so many
     /// events.
     pub(crate) fn fill(self, data: &Path, events: u64) -> Result<()> {
-        let key = std::fs::read_to_string(data.join("audit/audit.key.pem")).context("there is no audit key")?;
+        let key =
+            std::fs::read_to_string(data.join("audit/audit.key.pem")).context("there is no audit key")?;
         let key = AuditKey::from_pem(&key).map_err(|error| anyhow!("{error}"))?;
         let config = CatalogConfig { key: Some(Arc::new(key)), ..CatalogConfig::default() };
         let (catalog, _) = Catalog::open(&data.join("catalog"), config)?;
@@ -111,7 +116,9 @@ impl Stock {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let each = |first| scope.spawn(move || (first..self.agents()).step_by(ENROLLERS as usize).try_for_each(enrol));
+            let each = |first| {
+                scope.spawn(move || (first..self.agents()).step_by(ENROLLERS as usize).try_for_each(enrol))
+            };
             let all: Vec<_> = (0..ENROLLERS).map(each).collect();
             all.into_iter().try_for_each(|one| one.join().map_err(|_| anyhow!("an enrolment panicked"))?)
         })
@@ -135,7 +142,8 @@ fn document(kind: &str, name: &str, spec: &Value) -> Value {
 fn apply(catalog: &Catalog, documents: impl Iterator<Item = Value>) -> Result<()> {
     let mut documents = documents.peekable();
     while documents.peek().is_some() {
-        let part: Vec<_> = documents.by_ref().take(AT_ONCE as usize).map(|one| manifest(&one)).collect::<Result<_>>()?;
+        let part: Vec<_> =
+            documents.by_ref().take(AT_ONCE as usize).map(|one| manifest(&one)).collect::<Result<_>>()?;
         for result in catalog.apply_all(part, &admin(), false) {
             result?;
         }
