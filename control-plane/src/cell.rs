@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
-use towpath_catalog::{Catalog, State};
+use towpath_catalog::{Actor, Catalog, Cause, Denial, Interface, Origin, State};
 use towpath_log::RegionLog;
 use towpath_log::deliveries::Deliveries;
 use towpath_proto::link::{GoodbyeCode, LaneFault};
@@ -139,10 +139,17 @@ impl Cell {
     /// Makes routes and trust follow the catalog, for ever.
     pub async fn follow_catalog(&self) {
         let mut states = self.0.catalog.subscribe();
+        let mut before = None;
         loop {
             let state = states.borrow_and_update().clone();
-            self.revoke(&state);
-            self.change_routes(&state);
+            // Most changes concern neither, and must not cost a look at all that there is.
+            if before.as_deref().is_none_or(|before| revokes_more(before, &state)) {
+                self.revoke(&state);
+            }
+            if before.as_deref().is_none_or(|before| leads_elsewhere(before, &state)) {
+                self.change_routes(&state);
+            }
+            before = Some(state);
             if states.changed().await.is_err() {
                 return;
             }
@@ -182,6 +189,20 @@ impl Cell {
             });
         }
     }
+}
+
+/// Whether agents were revoked between two states. None is ever trusted again.
+fn revokes_more(before: &State, now: &State) -> bool {
+    before.revoked.size() != now.revoked.size()
+}
+
+/// Whether something changed between two states that a route's plan is made of.
+fn leads_elsewhere(before: &State, now: &State) -> bool {
+    before.routes.edits() != now.routes.edits()
+        || before.sinks.edits() != now.sinks.edits()
+        || before.agents.edits() != now.agents.edits()
+        || before.replays != now.replays
+        || before.accepted_schemas != now.accepted_schemas
 }
 
 /// The routes that lead to a sink of an agent that is there.
@@ -313,6 +334,25 @@ impl AgentSessionOwner {
         }
     }
 
+    /// Notes in the audit trail that two use one identity.
+    fn doubled(&self) {
+        let (agent, catalog, session) = (self.agent(), self.cell.0.catalog.clone(), self.session.id());
+        let Some(name) = catalog.state().agent(agent).map(|agent| agent.name().clone()) else { return };
+        let other = self.cell.0.sightings.address(agent).map(|address| address.ip().to_canonical());
+        let other = other.map_or_else(String::new, |other| format!(", which {other} uses too"));
+        let denial =
+            Denial { lacking: "an identity of its own".to_owned(), on: Some(format!("agent {name}{other}")) };
+        let address = Some(self.address.ip().to_canonical());
+        let origin = Some(Origin { address, interface: Interface::Link, request: session });
+        let cause = Cause { actor: Actor::Agent { agent, name }, origin };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = catalog.record_denial(&cause, denial) {
+                tracing::warn!(%agent, error = &error as &dyn std::error::Error,
+                    "that two use one identity was not recorded");
+            }
+        });
+    }
+
     fn closed(&self, closed: &towpath_session::Closed) {
         let agent = self.agent();
         self.questions.end();
@@ -362,6 +402,14 @@ impl Owner for AgentSessionOwner {
             CellEvent::Answered { question, more, kind } => self.questions.answered(question, more, kind),
             CellEvent::RenewalWanted { csr_der } => self.renew(csr_der),
             CellEvent::Closed(closed) => self.closed(&closed),
+        }
+    }
+
+    fn parted(&mut self, code: GoodbyeCode, received: bool) {
+        // An agent that begins anew has left its older session, where nobody receives anything. Whoever receives this
+        // goodbye is another that uses the same identity.
+        if code == GoodbyeCode::Superseded && received {
+            self.doubled();
         }
     }
 }

@@ -6,12 +6,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
+use futures_util::stream::{self, Stream};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The name in the control plane's certificate.
-const SERVER_NAME: &str = "control.towpath.internal";
+pub const SERVER_NAME: &str = "control.towpath.internal";
+
+/// Longest time that events are followed.
+const FOLLOW_FOR: Duration = Duration::from_secs(600);
 
 /// A client with the admin's token.
 #[derive(Clone, Debug)]
@@ -21,11 +26,27 @@ pub struct Api {
     token: String,
 }
 
+/// Where a control plane is and who vouches for it, as it writes at its first start.
 #[derive(Deserialize)]
-struct AdminContext {
+pub(crate) struct AdminContext {
     server: String,
     token: String,
-    ca_pem: String,
+    pub(crate) ca_pem: String,
+}
+
+impl AdminContext {
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_saphyr::from_str(&text).context("the admin context is not valid")
+    }
+
+    /// The port that it names, on loopback.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let port = self.server.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+        let port: u16 = port.with_context(|| format!("the server {} has no port", self.server))?;
+        Ok((Ipv4Addr::LOCALHOST, port).into())
+    }
 }
 
 impl Api {
@@ -34,20 +55,15 @@ impl Api {
     /// # Errors
     /// The file is missing or is not of that form.
     pub fn from_context(file: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let context: AdminContext =
-            serde_saphyr::from_str(&text).context("the admin context is not valid")?;
-        let port = context.server.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
-        let port: u16 = port.with_context(|| format!("the server {} has no port", context.server))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let context = AdminContext::read(file)?;
+        let address = context.address()?;
         install_provider();
         let client = Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(context.ca_pem.as_bytes())?])
             .resolve(SERVER_NAME, address)
             .timeout(Duration::from_secs(20))
             .build()?;
-        Ok(Self { client, base: format!("https://{SERVER_NAME}:{port}"), token: context.token })
+        Ok(Self { client, base: format!("https://{SERVER_NAME}:{}", address.port()), token: context.token })
     }
 
     /// The same client with another token.
@@ -88,6 +104,38 @@ impl Api {
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Value> {
         let with_key = |request: RequestBuilder| request.header("idempotency-key", key).json(body);
         Ok(serde_json::from_str(&self.text(Method::POST, path, with_key).await?)?)
+    }
+
+    /// Puts a resource at its address.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn put(&self, path: &str, document: &Value) -> Result<()> {
+        self.text(Method::PUT, path, |request| request.json(document)).await.map(drop)
+    }
+
+    /// Follows events as they come, each as its JSON, until the answer ends or is dropped.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn follow(&self, path: &str) -> Result<impl Stream<Item = Result<Value>> + use<>> {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let answer = request.timeout(FOLLOW_FOR).send().await?.error_for_status()?;
+        let begun = (answer.bytes_stream().boxed(), Vec::new());
+        Ok(stream::try_unfold(begun, |(mut chunks, mut read)| async move {
+            loop {
+                if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = read.drain(..=end).collect();
+                    if let Some(data) = line.strip_prefix(b"data:") {
+                        return Ok(Some((serde_json::from_slice(data)?, (chunks, read))));
+                    }
+                } else if let Some(chunk) = chunks.next().await {
+                    read.extend_from_slice(&chunk?);
+                } else {
+                    return Ok(None);
+                }
+            }
+        }))
     }
 
     /// Deletes a resource.

@@ -23,5 +23,7 @@ pub mod data;
 pub mod account;
 pub mod sinks;
 pub mod scene;
+pub mod applicant;
+pub mod race;
 pub mod engines;
 pub mod table;

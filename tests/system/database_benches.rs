@@ -8,7 +8,7 @@ use serde_json::Value;
 use towpath_tests::binaries::Binaries;
 
 /// Runs a bench and returns its figures.
-fn figures(name: &str, arguments: &[&str]) -> Result<Value> {
+pub(crate) fn figures(name: &str, arguments: &[&str]) -> Result<Value> {
     let bench = Binaries::find()?.directory().join("bench");
     let output = Command::new(bench).arg(name).args(arguments).output().context("`bench` was not built")?;
     let (said, failed) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));

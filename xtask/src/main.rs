@@ -44,7 +44,7 @@ enum Task {
         args: Vec<String>,
     },
     /// Builds in release and measures: `files`, `link`, `idle`, `sink`, `pg-snapshot`, `pg-cdc`, `mysql-cdc`, `pg-latency`,
-    /// `pg-memory`, `mysql-memory`.
+    /// `pg-memory`, `mysql-memory`, `api`.
     Bench(Named),
     /// Builds in release and tries to break a promise: `crash`, `power`, `partition`, and others.
     Sim(Named),

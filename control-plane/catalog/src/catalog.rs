@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
-use towpath_audit::{AuditKey, EventHash};
+use towpath_audit::AuditKey;
 use towpath_record::{AgentId, RegionName, ResourceName};
 use towpath_resource::{AnyManifest, Kind, SiteSpec, StartFrom, TokenId};
 use towpath_segment::{DiskStorage, LogView, LostRange, Storage};
 use uuid::Uuid;
 
 use crate::checkpoints::Checkpoints;
+use crate::commit::Decided;
 use crate::denials::Denials;
 use crate::error::{
     ApplyError, CatalogError, DeleteError, EnrolError, OpenError, RetentionError, TargetError,
@@ -25,7 +26,7 @@ use crate::plan::{Applied, Enrolled, World};
 use crate::projection::Projection;
 use crate::secret::SecretHash;
 use crate::state::{AcceptedSchema, State};
-use crate::terms::Terms;
+use crate::terms::{Expected, Terms};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -46,8 +47,11 @@ pub struct Catalog<S: Storage = DiskStorage> {
     pub(crate) config: CatalogConfig,
     pub(crate) storage: S,
     pub(crate) places: Places,
+    pub(crate) decided: Mutex<Decided>,
+    /// Told when it is known what became of a batch of events.
+    pub(crate) batch_settled: Condvar,
     pub(crate) writer: Mutex<Writer<S>>,
-    shown: watch::Sender<Arc<State>>,
+    pub(crate) shown: watch::Sender<Arc<State>>,
     pub(crate) events: LogView<S>,
     pub(crate) checkpoints: LogView<S>,
     pub(crate) denials: Mutex<Denials>,
@@ -56,7 +60,7 @@ pub struct Catalog<S: Storage = DiskStorage> {
 pub(crate) struct Writer<S: Storage> {
     pub(crate) log: EventLog<S>,
     pub(crate) checkpoints: Checkpoints<S>,
-    projection: Projection,
+    pub(crate) projection: Projection,
 }
 
 /// What opening found.
@@ -116,14 +120,16 @@ impl<S: Storage> Catalog<S> {
             &mut projection,
             &mut opened,
         )?;
-        let (events, signed) = (log.view(), checkpoints.view());
-        let (shown, _) = watch::channel(Arc::new(state));
+        let (events, signed, state) = (log.view(), checkpoints.view(), Arc::new(state));
+        let (decided, (shown, _)) = (Mutex::new(Decided::new(state.clone())), watch::channel(state));
         let writer = Mutex::new(Writer { log, checkpoints, projection });
         Ok((
             Self {
                 config,
                 storage,
                 places,
+                decided,
+                batch_settled: Condvar::new(),
                 writer,
                 shown,
                 events,
@@ -183,37 +189,43 @@ impl<S: Storage> Catalog<S> {
         manifests: Vec<AnyManifest>,
         cause: &Cause,
     ) -> Vec<Result<Applied, ApplyError>> {
-        let mut writer = self.writer.lock();
-        let at = (self.config.clock)();
-        let mut scratch = State::clone(&self.shown.borrow());
-        let mut results: Vec<Option<Result<Applied, ApplyError>>> = manifests.iter().map(|_| None).collect();
         let mut ordered: Vec<_> = manifests.into_iter().enumerate().collect();
         ordered.sort_by_key(|(_, manifest)| manifest.kind());
-        let (mut events, mut recorded_for) = (Vec::new(), Vec::new());
-        for (n, manifest) in ordered {
-            let world = World { state: &scratch, regions: &self.config.regions, now: at };
-            results[n] = Some(match world.apply_on(&terms.expected, manifest) {
-                Err(refused) => Err(refused),
-                Ok((applied, event)) => {
-                    if let Some(kind) = event {
-                        let event = Event { seq: scratch.seq + 1, at, cause: cause.clone(), kind };
-                        scratch.take(&event, EventHash::default());
-                        events.push(event);
-                        recorded_for.push(n);
-                    }
-                    Ok(applied)
-                }
+        if terms.dry_run {
+            // On what is durable, and of no consequence.
+            let mut scratch = Decided::new(self.state());
+            let tried = self.decide_each(&mut scratch, &terms.expected, ordered, cause);
+            return tried.into_iter().map(|(done, _)| done).collect();
+        }
+        let (done, basis) = {
+            let mut decided = self.decided.lock();
+            (self.decide_each(&mut decided, &terms.expected, ordered, cause), decided.basis())
+        };
+        let settled = self.settled(&basis);
+        done.into_iter().map(|(done, seq)| settled.covers(seq).map_err(Into::into).and(done)).collect()
+    }
+
+    /// Decides on numbered manifests one behind the other. The results are in the order of the numbers, each with the
+    /// last event that it rests on.
+    fn decide_each(
+        &self,
+        decided: &mut Decided,
+        expected: &Expected,
+        manifests: Vec<(usize, AnyManifest)>,
+        cause: &Cause,
+    ) -> Vec<(Result<Applied, ApplyError>, u64)> {
+        let at = (self.config.clock)();
+        let decide = |(n, manifest)| {
+            let world = World { state: decided.state(), regions: &self.config.regions, now: at };
+            let done = world.apply_on(expected, manifest).and_then(|(applied, event)| match event {
+                Some(kind) => Ok(decided.add(at, cause, kind).map(|()| applied)?),
+                None => Ok(applied),
             });
-        }
-        if !terms.dry_run {
-            let (done, failure) = self.record(&mut writer, &events);
-            if let Some(failure) = failure {
-                for n in &recorded_for[done..] {
-                    results[*n] = Some(Err(failure.clone().into()));
-                }
-            }
-        }
-        results.into_iter().flatten().collect()
+            (n, (done, decided.state().seq))
+        };
+        let mut results: Vec<_> = manifests.into_iter().map(decide).collect();
+        results.sort_by_key(|(n, _)| *n);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 
     /// Deletes a resource that nothing else needs. Deleting an agent revokes it.
@@ -376,49 +388,24 @@ impl<S: Storage> Catalog<S> {
         Ok(found)
     }
 
-    /// Decides on the state, records the event, and only then answers.
+    /// Decides, records the event, and only then answers.
     pub(crate) fn command<T, E: From<CatalogError>>(
         &self,
         cause: &Cause,
         decide: impl FnOnce(&World<'_>) -> Result<(T, Option<EventKind>), E>,
     ) -> Result<T, E> {
-        let mut writer = self.writer.lock();
-        let state = self.state();
-        let at = (self.config.clock)();
-        let (answer, kind) = decide(&World { state: &state, regions: &self.config.regions, now: at })?;
-        if let Some(kind) = kind {
-            let event = Event { seq: state.seq + 1, at, cause: cause.clone(), kind };
-            drop(state);
-            if let (_, Some(failure)) = self.record(&mut writer, &[event]) {
-                return Err(failure.into());
-            }
-        }
-        Ok(answer)
-    }
-
-    /// Records events, then takes those that are durable into the state and shows it. Says how many, and why no more.
-    fn record(&self, writer: &mut Writer<S>, events: &[Event]) -> (usize, Option<CatalogError>) {
-        if events.is_empty() {
-            return (0, None);
-        }
-        if let Err(failure) = writer.log.recover() {
-            return (0, Some(failure));
-        }
-        debug_assert_eq!(writer.log.next_seq(), events[0].seq, "the state is at the end of the log");
-        let head = self.shown.borrow().head;
-        let (hashes, failure) = writer.log.append(head, events);
-        let mut touched = Vec::new();
-        self.shown.send_modify(|shown| {
-            let state = Arc::make_mut(shown);
-            for (event, hash) in events.iter().zip(&hashes) {
-                touched.extend(state.take(event, *hash));
-            }
-        });
-        if !touched.is_empty() {
-            writer.projection.write(&self.state(), &touched);
-        }
-        self.sign_when_due(writer);
-        (hashes.len(), failure)
+        let (answer, basis) = {
+            let mut decided = self.decided.lock();
+            let at = (self.config.clock)();
+            let world = World { state: decided.state(), regions: &self.config.regions, now: at };
+            let answer = decide(&world).and_then(|(answer, event)| match event {
+                Some(kind) => Ok(decided.add(at, cause, kind).map(|()| answer)?),
+                None => Ok(answer),
+            });
+            (answer, decided.basis())
+        };
+        self.settled(&basis).covers(basis.seq())?;
+        answer
     }
 }
 

@@ -59,6 +59,9 @@ pub enum CatalogError {
     /// The events are not the ones that were written.
     #[error(transparent)]
     Chain(#[from] ChainFault),
+    /// A fault of ours kept the state behind its events.
+    #[error("the catalog met a fault of its own and cannot go on: restart the control plane")]
+    Stuck,
 }
 
 /// Old events were not removed.

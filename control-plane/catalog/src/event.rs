@@ -63,6 +63,8 @@ pub enum Interface {
     Grpc,
     /// GraphQL.
     Graphql,
+    /// The link, over which agents speak.
+    Link,
 }
 
 /// Who made something happen.

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use towpath_segment::{AppendError, Config, LogView, LostRange, ReadError, Recovery, SegmentLog, Storage};
 
-use towpath_audit::EventHash;
-
 use crate::chain::{self, ChainFault, Linked};
+use crate::commit::Entry;
 use crate::error::{CatalogError, OpenError};
-use crate::event::Event;
 
 const SEGMENT_BYTES: u64 = 16 << 20;
 const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -74,35 +72,46 @@ impl<S: Storage> EventLog<S> {
     }
 
     /// Goes back to what is durable, if an earlier failure left that undecided.
-    pub(crate) fn recover(&mut self) -> Result<(), CatalogError> {
+    fn recover(&mut self) -> Result<(), CatalogError> {
         match self.log.sync() {
             Ok(_) => Ok(()),
             Err(_) => self.log.reopen().map_err(CatalogError::from),
         }
     }
 
-    /// Appends these events behind the one with hash `head` and makes them durable. Returns the hashes of those that
-    /// are, and why there are no more.
-    pub(crate) fn append(
-        &mut self,
-        head: EventHash,
-        events: &[Event],
-    ) -> (Vec<EventHash>, Option<CatalogError>) {
-        let mut hashes = Vec::with_capacity(events.len());
-        let mut failure = None;
-        for event in events {
-            let (record, hash) = chain::encode(hashes.last().copied().unwrap_or(head), event);
-            if let Err(error) = self.log.append(&[&record]) {
-                failure = Some(error.into());
-                break;
+    /// Appends these events and makes them durable. Returns how many are, and why there are no more.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> (usize, Option<CatalogError>) {
+        if let Err(failure) = self.recover() {
+            return (0, Some(failure));
+        }
+        if entries.first().is_some_and(|entry| entry.event.seq != self.log.next_index()) {
+            return (0, Some(CatalogError::Stuck));
+        }
+        let (mut appended, mut failure) = (0, None);
+        while appended < entries.len() {
+            let rest: Vec<_> = entries[appended..].iter().map(|entry| [&entry.record]).collect();
+            match self.log.append_batch(&rest) {
+                Ok(indexes) => appended += (indexes.end - indexes.start) as usize,
+                Err(error) => {
+                    failure = Some(error.into());
+                    break;
+                }
             }
-            hashes.push(hash);
         }
         match self.log.sync() {
-            Ok(_) => (hashes, failure),
-            Err(error) => (Vec::new(), failure.or(Some(error.into()))),
+            Ok(_) => (appended, failure),
+            Err(error) => (0, failure.or(Some(error.into()))),
         }
     }
+}
+
+/// Whether the log takes a record of this size.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn check_size(record: &[u8]) -> Result<(), CatalogError> {
+    let (bytes, limit) = (record.len(), MAX_EVENT_BYTES);
+    if bytes > limit { Err(AppendError::TooLarge { bytes, limit }.into()) } else { Ok(()) }
 }
 
 impl<S: Storage> EventReader<S> {

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! # Rules
-//! * A command is checked against the state, its event appended and synced, and only then applied, shown to readers
-//!   and answered. One writer at a time.
+//! * A command is checked against the state, its event appended and synced, and only then shown to readers and answered.
+//!   Commands that come at once share a sync; `commit.rs` says how.
 //! * The events are the truth. The state in memory is what they add up to; the projection is a copy of it that saves
 //!   replaying them all at the next start. It is used only if its last event is, hash for hash, the one in the log.
 //! * Events are never changed. Each hashes the one before it, and from time to time that hash is signed, so
@@ -39,6 +39,7 @@ mod desired;
 pub mod error;
 mod terms;
 mod plan;
+mod commit;
 mod catalog;
 mod trail;
 mod denials;

@@ -60,6 +60,7 @@ pub(crate) fn replay<S: Storage>(
     }
     let mut reader = EventReader::new(&log.view(), state.seq + 1);
     let mut head = Some(state.head);
+    let mut replayed = projection.replay();
     loop {
         match reader.next()? {
             Step::End => break,
@@ -75,12 +76,13 @@ pub(crate) fn replay<S: Storage>(
                 }
                 check_vouched(checkpoints, linked.event.seq, linked.hash)?;
                 let touched = state.take(&linked.event, linked.hash);
-                projection.write(&state, &touched);
+                replayed.note(&state, touched);
                 head = Some(linked.hash);
                 opened.replayed += 1;
             }
         }
     }
+    replayed.end(&state);
     leave_out_what_is_lost(places, log, checkpoints, &mut state, opened)?;
     projection.flush();
     Ok(state)

@@ -5,10 +5,11 @@
 //!                `\0applied` → the number and hash of the last event in it, JSON
 //! ```
 //!
-//! Each event's pieces and `\0applied` are written in one atomic batch. sled makes them durable in its own time: after a
-//! crash the projection may be behind, never torn, and the events after it are replayed. Whatever is wrong with it, it
-//! is put aside and built anew.
+//! The pieces of events that became durable together and `\0applied` are written in one atomic batch; after a replay, each
+//! piece is written once. sled makes them durable in its own time: after a crash the projection may be behind, never torn,
+//! and the events after it are replayed. Whatever is wrong with it, it is put aside and built anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +27,10 @@ use crate::state::{State, Table};
 use crate::transition::Key;
 
 const CACHE_BYTES: u64 = 8 << 20;
+/// A replay that touched so many pieces writes them.
+const MOST_TOUCHED: usize = 1 << 16;
+/// Pieces that are written in one batch when there are many.
+const PIECES_AT_ONCE: usize = 1_000;
 const TREE: &str = "state";
 const APPLIED: &[u8] = b"\0applied";
 
@@ -106,8 +111,9 @@ impl Projection {
 
     /// Writes these pieces of the state. A failure costs only time at the next start: it is logged, and the projection
     /// is left alone from then on.
-    pub(crate) fn write(&mut self, state: &State, touched: &[Key]) {
-        self.write_pieces(state, touched.iter().map(|key| (key.to_string(), state.piece(key))));
+    pub(crate) fn write<'a>(&mut self, state: &State, touched: impl IntoIterator<Item = &'a Key>) {
+        let pieces = touched.into_iter().map(|key| (key.to_string(), state.piece(key)));
+        self.write_pieces(state, pieces);
     }
 
     /// Writes these pieces of the state, or takes them away.
@@ -116,17 +122,16 @@ impl Projection {
         state: &State,
         pieces: impl Iterator<Item = (String, Option<Vec<u8>>)>,
     ) {
-        let mut batch = sled::Batch::default();
-        for (key, piece) in pieces {
-            match piece {
-                Some(piece) => batch.insert(key.as_bytes(), piece),
-                None => batch.remove(key.as_bytes()),
-            }
-        }
+        let mut batch = batch_of(pieces);
         let applied =
             Applied { seq: state.seq, head: state.head, generation: state.generation, forms: forms::steps() };
         batch.insert(APPLIED, json(&applied));
         self.attempt(|store| store.tree.apply_batch(batch));
+    }
+
+    /// Follows a replay, which ends with [`Replayed::end`].
+    pub(crate) fn replay(&mut self) -> Replayed<'_> {
+        Replayed { projection: self, touched: BTreeSet::new(), any: false, in_parts: false }
     }
 
     /// Makes what was written durable.
@@ -143,6 +148,59 @@ impl Projection {
             self.store = None;
         }
     }
+}
+
+/// A replay, after which each piece that it touched is written once. One that touches many is written in parts, without
+/// the number of the last event until the end: a projection that says of no event is begun anew.
+pub(crate) struct Replayed<'a> {
+    projection: &'a mut Projection,
+    touched: BTreeSet<Key>,
+    /// Whether there was an event.
+    any: bool,
+    in_parts: bool,
+}
+
+impl Replayed<'_> {
+    /// Notes which pieces the last event of this state touched.
+    pub(crate) fn note(&mut self, state: &State, touched: Vec<Key>) {
+        self.any = true;
+        self.touched.extend(touched);
+        if self.touched.len() >= MOST_TOUCHED {
+            self.write_part(state);
+        }
+    }
+
+    /// Writes what is left.
+    pub(crate) fn end(mut self, state: &State) {
+        if self.touched.len() > PIECES_AT_ONCE {
+            self.write_part(state);
+        }
+        if self.any {
+            self.projection.write(state, &self.touched);
+        }
+    }
+
+    fn write_part(&mut self, state: &State) {
+        if !std::mem::replace(&mut self.in_parts, true) {
+            self.projection.attempt(|store| store.tree.remove(APPLIED).map(drop));
+        }
+        let touched: Vec<_> = std::mem::take(&mut self.touched).into_iter().collect();
+        for part in touched.chunks(PIECES_AT_ONCE) {
+            let batch = batch_of(part.iter().map(|key| (key.to_string(), state.piece(key))));
+            self.projection.attempt(|store| store.tree.apply_batch(batch));
+        }
+    }
+}
+
+fn batch_of(pieces: impl Iterator<Item = (String, Option<Vec<u8>>)>) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for (key, piece) in pieces {
+        match piece {
+            Some(piece) => batch.insert(key.as_bytes(), piece),
+            None => batch.remove(key.as_bytes()),
+        }
+    }
+    batch
 }
 
 /// sled may panic on files that something else wrote over; that must not keep the control plane from starting.

@@ -7,11 +7,12 @@ use towpath_resource::{Resource, Spec};
 
 use crate::state::Map;
 
-/// The resources of one kind. A clone shares everything with it.
-#[derive(Clone, PartialEq, Debug)]
+/// The resources of one kind. A clone shares everything with it. Equal are those that hold the same.
+#[derive(Clone, Debug)]
 pub struct Resources<S: Spec> {
     by_name: Map<ResourceName, Resource<S>>,
     names: Map<S::Id, ResourceName>,
+    edits: u64,
 }
 
 impl<S: Spec> Resources<S> {
@@ -67,14 +68,22 @@ impl<S: Spec> Resources<S> {
         self.by_name.is_empty()
     }
 
+    /// How often one of them was put or removed since this process began. Where it is the same in two states of one
+    /// catalog, nothing changed between them.
+    pub fn edits(&self) -> u64 {
+        self.edits
+    }
+
     pub(crate) fn put(&mut self, resource: Resource<S>) {
         self.remove(resource.name());
+        self.edits += 1;
         self.names.insert_mut(resource.id, resource.name().clone());
         self.by_name.insert_mut(resource.name().clone(), resource);
     }
 
     pub(crate) fn remove(&mut self, name: &ResourceName) {
         if let Some(before) = self.by_name.get(name) {
+            self.edits += 1;
             self.names.remove_mut(&before.id);
             self.by_name.remove_mut(name);
         }
@@ -83,7 +92,13 @@ impl<S: Spec> Resources<S> {
 
 impl<S: Spec> Default for Resources<S> {
     fn default() -> Self {
-        Self { by_name: Map::new_sync(), names: Map::new_sync() }
+        Self { by_name: Map::new_sync(), names: Map::new_sync(), edits: 0 }
+    }
+}
+
+impl<S: Spec> PartialEq for Resources<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.by_name == other.by_name && self.names == other.names
     }
 }
 

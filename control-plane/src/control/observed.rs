@@ -34,6 +34,11 @@ impl Sightings {
         self.0.lock().clone()
     }
 
+    /// Where an agent dialled from, the last time.
+    pub(crate) fn address(&self, agent: AgentId) -> Option<SocketAddr> {
+        self.0.lock().get(&agent).and_then(|seen| seen.address)
+    }
+
     pub(crate) fn change(&self, agent: AgentId, change: impl FnOnce(&mut Seen)) {
         change(self.0.lock().entry(agent).or_default());
     }

@@ -31,6 +31,9 @@ pub(crate) type Session = CellSession<SealedFrame>;
 pub(crate) trait Owner: Send {
     /// Something happened.
     fn handle(&mut self, event: CellEvent<SealedFrame>);
+
+    /// This side ended the session, and whether the agent received the goodbye.
+    fn parted(&mut self, code: GoodbyeCode, received: bool);
 }
 
 type Request = Box<dyn FnOnce(&mut Session, Instant) + Send>;
@@ -174,7 +177,8 @@ impl Driver {
             CellTransmit::EndLane { opening } => drop(self.lanes.remove(&opening)),
             CellTransmit::EndRoute { binding } => drop(self.routes.remove(&binding)),
             CellTransmit::Close { code, reason } => {
-                self.control.flush().await;
+                let received = self.control.flush().await;
+                self.owner.parted(code, received);
                 let code = VarInt::from_u32(u32::try_from(i32::from(code)).unwrap_or_default());
                 self.connection.close(code, reason.as_bytes());
                 self.ending = true;

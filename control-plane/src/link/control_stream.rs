@@ -20,7 +20,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Outgoing {
     Message(Bytes),
-    Flush(oneshot::Sender<()>),
+    Flush(oneshot::Sender<bool>),
 }
 
 /// Writes messages in order, beside the session's task.
@@ -39,13 +39,14 @@ impl Writer {
             .map_err(|_| "the agent does not read what it is told".to_owned())
     }
 
-    /// Waits until what was queued is on its way, or it takes too long.
-    pub(super) async fn flush(&mut self) {
+    /// Waits until the peer has received what was queued, or it takes too long. Says whether it has.
+    pub(super) async fn flush(&mut self) -> bool {
         let (done, flushed) = oneshot::channel();
-        if self.queue.try_send(Outgoing::Flush(done)).is_ok() {
-            // A peer that is gone or reads nothing has no use for the goodbye.
-            drop(tokio::time::timeout(FLUSH_TIMEOUT, flushed).await);
+        if self.queue.try_send(Outgoing::Flush(done)).is_err() {
+            return false;
         }
+        // A peer that is gone or reads nothing has no use for the goodbye.
+        matches!(tokio::time::timeout(FLUSH_TIMEOUT, flushed).await, Ok(Ok(true)))
     }
 }
 
@@ -73,11 +74,9 @@ async fn write_all(mut stream: SendStream, mut outgoing: mpsc::Receiver<Outgoing
                 }
             }
             Outgoing::Flush(done) => {
-                // Finished and acknowledged: the peer has read all of it.
-                if stream.finish().is_ok() {
-                    drop(stream.stopped().await);
-                }
-                let _ = done.send(());
+                // Finished and acknowledged: the peer has all of it.
+                let received = stream.finish().is_ok() && matches!(stream.stopped().await, Ok(None));
+                let _ = done.send(received);
                 return;
             }
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use walkdir::WalkDir;
 
 use crate::binaries::Binaries;
 use crate::fleet::{PATIENCE, Plan};
@@ -62,6 +63,26 @@ impl Agent {
             .map(drop)
     }
 
+    /// Another agent, not started yet, with a copy of this one's identity and nothing else: what a thief would have.
+    ///
+    /// # Errors
+    /// The identity cannot be copied, or no port is free.
+    pub fn double(&self) -> Result<Self> {
+        let (name, plan) = (format!("{}-double", self.name), Plan::default());
+        let double = Self::new(&name, &self.binaries, &self.directory, &plan)?;
+        let (from, to) = (self.state.join("identity"), double.state.join("identity"));
+        for entry in WalkDir::new(&from) {
+            let entry =
+                entry.with_context(|| format!("the identity of agent {} cannot be read", self.name))?;
+            let copy = to.join(entry.path().strip_prefix(&from)?);
+            match entry.file_type().is_dir() {
+                true => std::fs::create_dir_all(&copy)?,
+                false => drop(std::fs::copy(entry.path(), &copy)?),
+            }
+        }
+        Ok(double)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,12 +112,12 @@ impl Agent {
     /// It was not in time.
     pub async fn wait_linked(&self) -> Result<()> {
         let what = format!("agent {} is linked", self.name);
-        wait_until(&what, PATIENCE, async || {
-            let linked =
-                self.metrics().await.is_ok_and(|metrics| metrics.sum("towpath_agent_linked", "") > 0.0);
-            Ok(linked.then_some(()))
-        })
-        .await
+        wait_until(&what, PATIENCE, async || Ok(self.is_linked().await.then_some(()))).await
+    }
+
+    /// Whether it is linked to the control plane, as far as it knows.
+    pub async fn is_linked(&self) -> bool {
+        self.metrics().await.is_ok_and(|metrics| metrics.sum("towpath_agent_linked", "") > 0.0)
     }
 
     /// How it is started.

@@ -6,6 +6,8 @@ mod fixture;
 mod commands;
 mod trust;
 mod durability;
+mod gated;
+mod together;
 mod tampering;
 mod trail;
 mod questions;

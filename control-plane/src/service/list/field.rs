@@ -1,9 +1,18 @@
 //! A field of a resource, as a filter names it.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use towpath_resource::{Kind, nearest, schema};
+
+/// The schemas of what can be named of each kind: of its spec, and of its status if it has one. Made once, since to make
+/// one takes longer than to look at many resources.
+static SCHEMAS: LazyLock<BTreeMap<Kind, (Value, Option<Value>)>> = LazyLock::new(|| {
+    let of = |kind| (schema::of(kind)["properties"]["spec"].take(), schema::status(kind));
+    Kind::ALL.into_iter().map(|kind| (kind, of(kind))).collect()
+});
 
 /// A field of a resource.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,17 +47,23 @@ impl Field {
         }
     }
 
+    /// Whether it can be looked at without making JSON of a resource.
+    pub(super) fn is_at_hand(&self) -> bool {
+        matches!(self, Self::Name | Self::Label(_))
+    }
+
     /// Whether resources of this kind have the field, as far as their schema says.
     pub(super) fn check(&self, kind: Kind) -> Result<(), String> {
+        let (spec, status) = &SCHEMAS[&kind];
         let (part, schema, path) = match self {
             Self::Name | Self::Label(_) => return Ok(()),
-            Self::Spec(path) => ("spec", Some(schema::of(kind)["properties"]["spec"].take()), path),
-            Self::Status(path) => ("status", schema::status(kind), path),
+            Self::Spec(path) => ("spec", Some(spec), path),
+            Self::Status(path) => ("status", status.as_ref(), path),
         };
         let Some(schema) = schema else {
             return Err(format!("nothing is observed of a {kind}, so that it has no status"));
         };
-        let mut here = &schema;
+        let mut here = schema;
         for (depth, step) in path.iter().enumerate() {
             // Behind what the schema leaves open, such as an adapter's settings, any name may stand.
             let Some(known) = here.get("properties").and_then(Value::as_object) else { return Ok(()) };

@@ -74,7 +74,9 @@ impl Filter {
     /// Whether it shows this resource. What is observed of it is looked at only if a term asks for it.
     pub fn shows<S: Spec>(&self, resource: &Resource<S>, status: impl Fn() -> Option<Value>) -> bool {
         let (mut spec, mut seen) = (None, None);
-        self.terms.iter().all(|term| {
+        // What costs nothing is looked at first: most resources are passed over by it.
+        let at_hand = self.terms.iter().filter(|term| term.field.is_at_hand());
+        at_hand.chain(self.terms.iter().filter(|term| !term.field.is_at_hand())).all(|term| {
             let found = match (&term.field, &term.value) {
                 (Field::Label(key), None) => resource.metadata.labels.contains_key(key),
                 (Field::Label(key), value) => resource.metadata.labels.get(key) == value.as_ref(),

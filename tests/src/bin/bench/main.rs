@@ -19,12 +19,14 @@ mod sink;
 mod database;
 mod pg;
 mod mysql;
+mod api;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use api::ApiOptions;
 use database::DatabaseOptions;
 
 /// Measures Towpath beside its yardsticks.
@@ -56,6 +58,11 @@ enum Bench {
     PgMemory(DatabaseOptions),
     /// The agent's memory while it reads a large transaction and long values of MariaDB.
     MysqlMemory(DatabaseOptions),
+    /// The control plane's API with many resources and events; beside a bare server and a bare disk.
+    Api(ApiOptions),
+    /// Serves the answers of files; the yardstick of `api` runs it as a process of its own.
+    #[command(hide = true)]
+    ApiBare(api::bare::Serve),
     /// Sends bytes over bare quinn; the yardstick of `link` runs it as a process of its own.
     #[command(hide = true)]
     QuinnSend(link::quinn::Send),
@@ -98,6 +105,8 @@ async fn main() -> Result<()> {
         Bench::PgLatency(options) => (options.docs.clone(), pg::latency::run(&options).await?),
         Bench::PgMemory(options) => (options.docs.clone(), pg::memory::run(&options).await?),
         Bench::MysqlMemory(options) => (options.docs.clone(), mysql::memory::run(&options).await?),
+        Bench::Api(options) => (options.docs.clone(), api::run(&options).await?),
+        Bench::ApiBare(serve) => return serve.run().await,
         Bench::QuinnSend(send) => return send.run().await,
         Bench::QuinnReceive(receive) => return receive.run().await,
     };

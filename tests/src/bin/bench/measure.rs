@@ -53,6 +53,13 @@ pub(crate) struct Goal {
     pub(crate) reached: bool,
 }
 
+/// A table of what else was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sheet {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
 /// Everything that one run of a bench found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
@@ -62,8 +69,28 @@ pub(crate) struct Figures {
     pub(crate) date: String,
     pub(crate) machine: String,
     pub(crate) series: Vec<Series>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sheets: Vec<Sheet>,
     pub(crate) goals: Vec<Goal>,
     pub(crate) notes: Vec<String>,
+}
+
+impl Sheet {
+    /// A table with these columns.
+    pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
+        Self { columns: columns.map(str::to_owned).into(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::new(self.columns.iter());
+        self.rows.iter().for_each(|row| table.row(row));
+        table
+    }
 }
 
 impl Spent {
@@ -146,6 +173,7 @@ impl Figures {
             date: machine::today(),
             machine: machine::kind(),
             series: Vec::new(),
+            sheets: Vec::new(),
             goals: Vec::new(),
             notes: Vec::new(),
         }
@@ -230,6 +258,7 @@ impl fmt::Display for Figures {
         if !self.series.is_empty() {
             writeln!(f, "{}", self.table())?;
         }
+        self.sheets.iter().try_for_each(|sheet| writeln!(f, "{}", sheet.table()))?;
         writeln!(f, "{}", self.goals_table())?;
         self.notes.iter().try_for_each(|note| writeln!(f, "* {note}"))
     }

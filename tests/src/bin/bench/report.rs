@@ -10,7 +10,7 @@ use crate::measure::Figures;
 use crate::plot;
 
 /// In the order of the page.
-const BENCHES: [&str; 10] = [
+const BENCHES: [&str; 11] = [
     "files",
     "idle",
     "link",
@@ -21,6 +21,7 @@ const BENCHES: [&str; 10] = [
     "pg-latency",
     "pg-memory",
     "mysql-memory",
+    "api",
 ];
 
 const HEAD: &str = "# Benchmarks
@@ -64,6 +65,9 @@ fn page(all: &[Figures]) -> Result<String> {
         )?;
         if !figures.series.is_empty() {
             writeln!(page, "{}", figures.table())?;
+        }
+        for sheet in &figures.sheets {
+            writeln!(page, "{}", sheet.table())?;
         }
         writeln!(page, "{}", figures.goals_table())?;
         for note in &figures.notes {

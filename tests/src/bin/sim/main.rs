@@ -13,6 +13,7 @@ mod losedisk;
 mod db;
 mod power;
 mod session;
+mod enrol_race;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Sim {
     Power(Options),
     /// The state machines of the link under virtual time against a reference model.
     Session(Options),
+    /// Many use one enrolment token at once, and two use one identity.
+    EnrolRace(Options),
 }
 
 /// What every simulation takes.
@@ -77,6 +80,7 @@ async fn main() -> ExitCode {
         Sim::Db(options) => db::run(options).await,
         Sim::Power(options) => power::run(options),
         Sim::Session(options) => session::run(options),
+        Sim::EnrolRace(options) => enrol_race::run(options).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
