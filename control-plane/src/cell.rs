@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
-use towpath_catalog::{Actor, Catalog, Cause, Denial, Interface, Origin, State};
+use towpath_catalog::{Actor, Catalog, Denial, State};
 use towpath_log::RegionLog;
 use towpath_log::deliveries::Deliveries;
 use towpath_proto::link::{GoodbyeCode, LaneFault};
@@ -20,6 +20,7 @@ use crate::control::enrol::CertificateIssuer;
 use crate::control::identity::PeerIdentity;
 use crate::control::ledger::CatalogLedger;
 use crate::control::observed::Sightings;
+use crate::control::turned_away;
 use crate::control::verifier::{Revocations, Revoked};
 use crate::data::deliver::{self, Delivery, RouteStatus};
 use crate::data::glance::Glance;
@@ -242,6 +243,11 @@ impl Reception for Cell {
             ingest,
         })
     }
+
+    fn turned_away(&self, address: SocketAddr) {
+        let origin = turned_away::over_link(address);
+        turned_away::note(&self.0.catalog, Actor::Stranger, origin, turned_away::unknown(None));
+    }
 }
 
 /// What one agent's session means to the cell.
@@ -263,6 +269,7 @@ impl AgentSessionOwner {
     fn greeted(&self, applied: u64) {
         let (agent, state) = (self.agent(), self.cell.0.catalog.state());
         if !state.admits(agent) {
+            self.note_denial(&state, turned_away::unknown(Some(format!("agent {agent}"))));
             return self.session.request(|machine, now| {
                 machine.goodbye(
                     now,
@@ -305,13 +312,23 @@ impl AgentSessionOwner {
         } else {
             None
         };
-        match refusal {
-            None => self.ingest.open(asked),
-            Some(reason) => self.session.request(move |machine, now| {
-                let remedy = "assign the source to this agent, or stop the agent's stale copy";
-                machine.refuse_lane(now, asked.opening, LaneFault::NotAssigned, &reason, remedy);
-            }),
-        }
+        let Some(reason) = refusal else { return self.ingest.open(asked) };
+        let source = state.source(asked.lane.source).map(|source| source.name().to_string());
+        let on = source.unwrap_or_else(|| asked.lane.source.to_string());
+        let denial = Denial { lacking: "assignment".to_owned(), on: Some(format!("source {on}")) };
+        self.note_denial(&state, denial);
+        self.session.request(move |machine, now| {
+            let remedy = "assign the source to this agent, or stop the agent's stale copy";
+            machine.refuse_lane(now, asked.opening, LaneFault::NotAssigned, &reason, remedy);
+        });
+    }
+
+    /// Records what the agent was denied.
+    fn note_denial(&self, state: &State, denial: Denial) {
+        let agent = self.agent();
+        let known = state.agent(agent).map(|known| known.name().clone());
+        let actor = known.map_or(Actor::Stranger, |name| Actor::Agent { agent, name });
+        turned_away::note(&self.cell.0.catalog, actor, turned_away::over_link(self.address), denial);
     }
 
     fn renew(&self, csr_der: bytes::Bytes) {
@@ -336,21 +353,13 @@ impl AgentSessionOwner {
 
     /// Notes in the audit trail that two use one identity.
     fn doubled(&self) {
-        let (agent, catalog, session) = (self.agent(), self.cell.0.catalog.clone(), self.session.id());
-        let Some(name) = catalog.state().agent(agent).map(|agent| agent.name().clone()) else { return };
+        let (agent, state) = (self.agent(), self.cell.0.catalog.state());
+        let Some(name) = state.agent(agent).map(|agent| agent.name().clone()) else { return };
         let other = self.cell.0.sightings.address(agent).map(|address| address.ip().to_canonical());
         let other = other.map_or_else(String::new, |other| format!(", which {other} uses too"));
         let denial =
             Denial { lacking: "an identity of its own".to_owned(), on: Some(format!("agent {name}{other}")) };
-        let address = Some(self.address.ip().to_canonical());
-        let origin = Some(Origin { address, interface: Interface::Link, request: session });
-        let cause = Cause { actor: Actor::Agent { agent, name }, origin };
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = catalog.record_denial(&cause, denial) {
-                tracing::warn!(%agent, error = &error as &dyn std::error::Error,
-                    "that two use one identity was not recorded");
-            }
-        });
+        self.note_denial(&state, denial);
     }
 
     fn closed(&self, closed: &towpath_session::Closed) {
@@ -413,3 +422,6 @@ impl Owner for AgentSessionOwner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

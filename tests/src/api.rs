@@ -66,6 +66,11 @@ impl Api {
         Ok(Self { client, base: format!("https://{SERVER_NAME}:{}", address.port()), token: context.token })
     }
 
+    /// The token that it sends.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same client with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {

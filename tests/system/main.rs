@@ -14,6 +14,7 @@ mod races;
 mod rotation;
 mod privacy;
 mod cli;
+mod contract;
 mod observability;
 mod postgres;
 mod postgres_source;

@@ -1,4 +1,4 @@
-//! What a fresh machine lacks: Debian packages and packages of Node that tests talk to, and cargo's own tools.
+//! What a fresh machine lacks: packages of Debian, Node and Python that tests need, and cargo's own tools.
 
 use std::path::Path;
 
@@ -12,6 +12,9 @@ const LIST: &str = "tests/packages.txt";
 
 /// The folder of the packages of Node.
 const NODE: &str = "tests/oidc";
+
+/// The folder of the packages of Python.
+const PYTHON: &str = "tests/contract";
 
 /// A package to install, and the reason shown when it is.
 #[derive(PartialEq, Eq, Debug)]
@@ -60,6 +63,32 @@ pub(crate) fn node_modules(workspace: &Workspace) -> Result<()> {
     }
     println!("Installing the OpenID provider that the tests run");
     run(&mut command(&dir, "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
+}
+
+/// Installs the packages of Python that tests run, of exactly the versions that are listed, without running any script of
+/// theirs.
+pub(crate) fn python_packages(workspace: &Workspace) -> Result<()> {
+    let dir = workspace.root.join(PYTHON);
+    let (list, copy) = (dir.join("requirements.txt"), dir.join("venv/requirements.txt"));
+    let wanted = std::fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    // The copy is left last, so that an installation that was cut short is begun anew.
+    if std::fs::read(&copy).is_ok_and(|done| done == wanted) {
+        return Ok(());
+    }
+    if !succeeds("python3", &["-c", "import ensurepip, venv"]) {
+        // Not in the list of packages: where Python comes from its makers, this comes with it.
+        as_root(
+            &workspace.root,
+            &["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "python3-venv"],
+        )?;
+    }
+    println!("Installing the tools that hold the API against its document");
+    run(&mut command(&dir, "python3", &["-m", "venv", "--clear", "venv"]))?;
+    let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"];
+    let exactly = ["--no-deps", "--only-binary", ":all:", "--requirement", "requirements.txt"];
+    let python = dir.join("venv/bin/python").display().to_string();
+    run(&mut command(&dir, &python, &[&pip[..], &exactly].concat()))?;
+    std::fs::write(&copy, wanted).with_context(|| format!("cannot write {}", copy.display()))
 }
 
 /// Installs a cargo subcommand from its registry package if it is missing. A debug build: it is run seldom and

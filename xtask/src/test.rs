@@ -11,6 +11,7 @@ pub(crate) fn run(workspace: &Workspace, may_install: bool, args: &[String]) -> 
     if may_install {
         install::packages(workspace)?;
         install::node_modules(workspace)?;
+        install::python_packages(workspace)?;
     }
     let cargo = |args: &[&str]| process::run(&mut command(&workspace.root, "cargo", args));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -63,8 +63,10 @@ pub enum Interface {
     Grpc,
     /// GraphQL.
     Graphql,
-    /// The link, over which agents speak.
+    /// The link of agents.
     Link,
+    /// Enrolment of agents.
+    Enrolment,
 }
 
 /// Who made something happen.

@@ -11,15 +11,14 @@ use towpath_resource::{Kind, Object, Permission};
 
 use super::endpoint::{Endpoint, JSON, named};
 use super::extract::Args;
+use super::limit::Limit;
 use crate::service::{Asker, Refusal, Service};
 
-const DEFAULT_LINES: u32 = 100;
+const LINES: Limit = Limit { default: 100, most: MOST_LOG_LINES as usize };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let logs = "Shows the newest lines of an agent's log, oldest of them first. The agent must be connected.";
     let summary = "Cuts an agent off at once and for good. Its certificate is refused from then on.";
-    let limit =
-        json!({ "type": "integer", "minimum": 1, "maximum": MOST_LOG_LINES, "default": DEFAULT_LINES });
     vec![
         Endpoint::new(
             Permission::read(Object::AgentLog),
@@ -35,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Those after this cursor, oldest first. Default: the newest.",
             json!({ "type": "string" }),
         )
-        .argument("limit", "At most so many.", limit)
+        .argument("limit", "At most so many.", LINES.schema())
         .answers::<AgentLog>(),
         Endpoint::new(
             Permission::operate(Object::Resource(Kind::Agent)),
@@ -54,7 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[serde(deny_unknown_fields)]
 struct LogArgs {
     after: Option<String>,
-    limit: Option<u32>,
+    limit: Option<usize>,
 }
 
 async fn log(
@@ -63,7 +62,7 @@ async fn log(
     Path(name): Path<String>,
     Args(args): Args<LogArgs>,
 ) -> Result<Json<AgentLog>, Refusal> {
-    let limit = args.limit.unwrap_or(DEFAULT_LINES);
+    let limit = u32::try_from(LINES.of(args.limit)?).unwrap_or(MOST_LOG_LINES);
     Ok(Json(service.agent_log(&asker, &name, args.after, limit).await?))
 }
 

@@ -11,34 +11,34 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use towpath_audit::Verification;
 use towpath_catalog::Order;
+use towpath_record::ResourceName;
 use towpath_resource::api::{AuditFilter, AuditOutcome, AuditPage};
-use towpath_resource::{Object, Permission};
+use towpath_resource::{Kind, Object, Permission};
 
-use super::endpoint::{Endpoint, JSON, LINES};
+use super::endpoint::{Endpoint, JSON, LINES, number};
 use super::extract::Args;
+use super::limit::Limit;
 use crate::service::{Admission, Asker, MOST_AUDITED, Refusal, Service};
 
-const DEFAULT_LIMIT: usize = 100;
+const LIMIT: Limit = Limit { default: 100, most: MOST_AUDITED };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let get = |path: &'static str, handler, name: &'static str, summary: &'static str| {
         Endpoint::new(Permission::read(Object::Audit), Method::GET, path, handler, "audit", name, summary)
     };
     let (text, time) = (json!({ "type": "string" }), json!({ "type": "string", "format": "date-time" }));
-    let number = json!({ "type": "integer", "minimum": 0 });
-    let most = json!({ "type": "integer", "minimum": 1, "maximum": MOST_AUDITED, "default": DEFAULT_LIMIT });
     let signed = json!({ "type": "object", "properties": { "items": { "type": "array", "items": { "type": "object" } } } });
     vec![
         get("/v1/audit", routing::get(list), "list_audit", "Lists who did what, from where, and what was denied.")
             .argument("actor", "Those caused by this name, id or kind of actor.", text.clone())
-            .argument("subject", "Those about `source/erp-files`, or about any `source`.", text.clone())
+            .argument("subject", "Those about `source/erp-files`, or about any `source`.", subject())
             .argument("event", "Those of this type, such as `resource_applied`.", text)
             .argument("since", "Those from this time on.", time.clone())
             .argument("until", "Those before this time.", time)
             .argument("outcome", "Those that were done, or denied.", json!({ "enum": ["done", "denied"] }))
-            .argument("after", "Oldest first, those after this number.", number.clone())
-            .argument("before", "Newest first, those before this number. The default is the newest.", number.clone())
-            .argument("limit", "At most so many.", most.clone())
+            .argument("after", "Oldest first, those after this number. Not with `before`.", number())
+            .argument("before", "Newest first, those before this number. The default is the newest.", number())
+            .argument("limit", "At most so many.", LIMIT.schema())
             .answers::<AuditPage>(),
         get("/v1/audit/verify", routing::get(verify), "verify_audit", "Checks every byte of the audit trail.")
             .answers::<Verification>(),
@@ -48,8 +48,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "list_checkpoints",
             "Lists the signed checkpoints of the audit trail, oldest first.",
         )
-        .argument("after", "Those after this number.", number)
-        .argument("limit", "At most so many.", most)
+        .argument("after", "Those after this number.", number())
+        .argument("limit", "At most so many.", LIMIT.schema())
         .answers_as(vec![JSON], Box::new(|_| signed)),
         get(
             "/v1/audit/key",
@@ -66,6 +66,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .answers_as(vec![LINES], Box::new(|_| json!({ "type": "object" }))),
     ]
+}
+
+/// A kind, or a resource of it.
+fn subject() -> Value {
+    let kinds = Kind::ALL.map(|kind| format!("{}|{}", kind.noun(), kind.plural())).join("|");
+    let name = ResourceName::PATTERN.trim_start_matches('^').trim_end_matches('$');
+    json!({ "type": "string", "pattern": format!("^({kinds})(/{name})?$") })
 }
 
 #[derive(Deserialize)]
@@ -94,7 +101,7 @@ async fn list(
     };
     let ListArgs { actor, subject, event, since, until, outcome, limit, .. } = args;
     let filter = AuditFilter { actor, subject, event, since, until, outcome };
-    Ok(Json(service.audit(&asker, filter, order, limit.unwrap_or(DEFAULT_LIMIT)).await?))
+    Ok(Json(service.audit(&asker, filter, order, LIMIT.of(limit)?).await?))
 }
 
 async fn verify(State(service): State<Service>, asker: Asker) -> Result<Json<Verification>, Refusal> {
@@ -114,7 +121,7 @@ async fn checkpoints(
     asker: Asker,
     Args(args): Args<CheckpointArgs>,
 ) -> Result<Json<Value>, Refusal> {
-    let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = LIMIT.of(args.limit)?;
     Ok(Json(json!({ "items": service.checkpoints(&asker, args.after, limit).await? })))
 }
 

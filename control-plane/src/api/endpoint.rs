@@ -3,7 +3,8 @@
 use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
-use serde_json::Value;
+use serde_json::{Value, json};
+use towpath_resource::schema;
 
 use super::problem_type::ProblemType;
 use crate::service::{Need, Service};
@@ -36,11 +37,13 @@ pub(super) struct Endpoint {
     pub(super) problems: Vec<ProblemType>,
 }
 
-/// An argument behind the `?` of the address.
+/// An argument behind the `?` of the address, or a header.
 pub(super) struct Argument {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) schema: Value,
+    /// Whether nothing can be answered without it.
+    pub(super) required: bool,
 }
 
 /// A body.
@@ -91,7 +94,13 @@ impl Endpoint {
 
     /// Takes an argument of this JSON Schema.
     pub(super) fn argument(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
-        self.arguments.push(Argument { name, about, schema });
+        self.arguments.push(Argument { name, about, schema, required: false });
+        self
+    }
+
+    /// Needs an argument of this JSON Schema.
+    pub(super) fn needs(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
+        self.arguments.push(Argument { name, about, schema, required: true });
         self
     }
 
@@ -131,7 +140,7 @@ impl Endpoint {
 
     /// Reads a header of this JSON Schema.
     pub(super) fn header(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
-        self.headers.push(Argument { name, about, schema });
+        self.headers.push(Argument { name, about, schema, required: false });
         self
     }
 
@@ -173,8 +182,28 @@ impl Endpoint {
     }
 }
 
+/// The JSON Schema of a type that is as short as a word.
+pub(super) fn word<T: JsonSchema>() -> Value {
+    let settings = schema::settings().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().subschema_for::<T>().to_value()
+}
+
+/// The JSON Schema of the number of an event, or of a count.
+pub(super) fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
+/// The JSON Schema of an argument that is a place in a log.
+pub(super) fn place() -> Value {
+    json!({ "anyOf": [
+        { "enum": ["earliest", "latest"] },
+        { "type": "string", "pattern": "^[0-9]{1,19}$", "description": "An offset." },
+        { "type": "string", "format": "date-time" },
+    ] })
+}
+
 /// A schema that is named in the document's components.
 pub(super) fn named(name: &str) -> SchemaOf {
     let reference = format!("#/components/schemas/{name}");
-    Box::new(move |_| serde_json::json!({ "$ref": reference }))
+    Box::new(move |_| json!({ "$ref": reference }))
 }

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use towpath_resource::{Object, Permission};
 
-use super::endpoint::{Endpoint, JSON};
+use super::endpoint::{Endpoint, JSON, number};
 use super::extract::Args;
+use super::limit::Limit;
 use crate::service::{Asker, MOST_EVENTS, Refusal, Service};
 
-const DEFAULT_LIMIT: usize = 100;
+const LIMIT: Limit = Limit { default: 100, most: MOST_EVENTS };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let summary = "Lists what happened, by whom and when, oldest first.";
@@ -43,12 +44,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "list_events",
             summary,
         )
-        .argument("after", "Those after this number.", json!({ "type": "integer", "default": 0 }))
-        .argument(
-            "limit",
-            "At most so many.",
-            json!({ "type": "integer", "minimum": 1, "maximum": MOST_EVENTS, "default": DEFAULT_LIMIT }),
-        )
+        .argument("after", "Those after this number. Default: 0.", number())
+        .argument("limit", "At most so many.", LIMIT.schema())
         .answers_as(vec![JSON], Box::new(|_| items)),
     ]
 }
@@ -66,6 +63,6 @@ async fn list(
     asker: Asker,
     Args(args): Args<ListArgs>,
 ) -> Result<Json<Value>, Refusal> {
-    let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = LIMIT.of(args.limit)?;
     Ok(Json(json!({ "items": service.events(&asker, args.after, limit).await? })))
 }

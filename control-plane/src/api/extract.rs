@@ -58,6 +58,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Args<T> {
 
 /// A body that has come as a whole and in time, uncompressed.
 pub(super) async fn whole_body(parts: &Parts, body: axum::body::Body) -> Result<Bytes, Response> {
+    body_within(BODY_WITHIN, parts, body).await
+}
+
+/// A body that has come as a whole within this time, uncompressed.
+pub(super) async fn body_within(
+    within: Duration,
+    parts: &Parts,
+    body: axum::body::Body,
+) -> Result<Bytes, Response> {
     let coding = parts.headers.get(CONTENT_ENCODING);
     if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let refused = Refused::new(ProblemType::MediaType, "the body is compressed; send it as it is");
@@ -70,10 +79,10 @@ pub(super) async fn whole_body(parts: &Parts, body: axum::body::Body) -> Result<
     // What does not say its size is counted as it comes: the limit is noted in the extensions.
     let mut request = Request::new(body);
     *request.extensions_mut() = parts.extensions.clone();
-    match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
+    match tokio::time::timeout(within, Bytes::from_request(request, &())).await {
         Ok(read) => read.map_err(IntoResponse::into_response),
         Err(_) => {
-            let detail = format!("the body did not come within {} s; send it again", BODY_WITHIN.as_secs());
+            let detail = format!("the body did not come within {} s; send it again", within.as_secs());
             Err(Refused::new(ProblemType::SlowBody, detail).into_response())
         }
     }
@@ -101,7 +110,10 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
             return Err(refused.header(HeaderName::from_static("accept-patch"), taken).into_response());
         }
         let bytes = body_of(request).await?;
-        read_json(&bytes).map(Self).map_err(IntoResponse::into_response)
+        // Any JSON will do, so that no field can be at fault; and to note the way to each would take a deep stack.
+        let patch = serde_json::from_slice(&bytes);
+        let refused = |error| Refusal::invalid(format!("the body is not valid: {error}")).into_response();
+        patch.map(Self).map_err(refused)
     }
 }
 
@@ -131,7 +143,10 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    read(&mut serde_json::Deserializer::from_slice(bytes))
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = read(&mut reader)?;
+    reader.end().map_err(|error| Refusal::invalid(format!("the body is not valid: {error}")))?;
+    Ok(value)
 }
 
 /// Reads what was sent, and names the field that is at fault.

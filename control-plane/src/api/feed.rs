@@ -8,10 +8,11 @@ use axum::{Extension, Json, Router, routing};
 use serde::Deserialize;
 use serde_json::json;
 use towpath_catalog::Interface;
-use towpath_record::TimeSpan;
+use towpath_record::{StreamName, TimeSpan};
+use towpath_resource::Kind;
 use towpath_resource::api::{FeedPage, FeedTicket};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, place, word};
 use super::extract::{Args, read};
 use crate::door::{bearer, origin};
 use crate::feeds::{self, Topic};
@@ -43,22 +44,26 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "poll_feed",
             "Waits for what happens behind a token, and answers it with the next token.",
         )
-        .argument(
+        .needs(
             "feed",
             "What is followed.",
             json!({ "type": "string", "enum": ["status", "resources", "records", "events"] }),
         )
-        .argument("kind", "The kind whose resources are followed, such as `Site`.", text())
-        .argument("filter", "Which resources, as in lists. Default: all.", text())
-        .argument("stream", "The stream whose records are followed.", text())
-        .argument("from", "Where records begin without a token. Default: `latest`.", text())
-        .argument("every", "The time between two statuses, `1s` to `60s`. Default: `2s`.", text())
+        .argument("kind", "Of `resources`, which needs it: the kind.", word::<Kind>())
+        .argument("filter", "Of `resources`: which, as in lists. Default: all.", text())
+        .argument("stream", "Of `records`, which needs it: the stream.", word::<StreamName>())
+        .argument("from", "Of `records`: where they begin without a token. Default: `latest`.", place())
+        .argument(
+            "every",
+            "Of `status`: the time between two, `1s` to `60s`. Default: `2s`.",
+            word::<TimeSpan>(),
+        )
         .argument(
             "after",
             "The token of the last answer. Default: from now on; of resources what there is.",
             text(),
         )
-        .argument("timeout", "How long to wait, at most `50s`. Default: `30s`.", text())
+        .argument("timeout", "How long to wait, at most `50s`. Default: `30s`.", word::<TimeSpan>())
         .answers::<FeedPage>(),
     ]
 }
@@ -109,7 +114,7 @@ fn topic(args: &PollArgs) -> Result<Topic, Refusal> {
         }
     }
     if let Some(kind) = &args.kind {
-        let kind = kind.parse::<towpath_resource::Kind>();
+        let kind = kind.parse::<Kind>();
         topic["kind"] =
             json!(kind.map_err(|unknown| Refusal::invalid_argument("kind", unknown.to_string()))?);
     }

@@ -5,15 +5,16 @@ use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::routing;
 use serde::Deserialize;
-use serde_json::json;
+use towpath_record::{ResourceName, StreamName};
 use towpath_resource::api::{DeadLetter, Listed};
 use towpath_resource::{Object, Permission};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, word};
 use super::extract::Args;
+use super::limit::Limit;
 use crate::service::{Asker, MOST_LETTERS, Refusal, Service};
 
-const DEFAULT_LIMIT: usize = 100;
+const LIMIT: Limit = Limit { default: 100, most: MOST_LETTERS };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -26,13 +27,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "list_dead_letters",
             "Lists dead letters, newest first.",
         )
-        .argument("stream", "Those of this stream only.", json!({ "type": "string" }))
-        .argument("route", "Those of this route only.", json!({ "type": "string" }))
-        .argument(
-            "limit",
-            "At most so many.",
-            json!({ "type": "integer", "minimum": 1, "maximum": MOST_LETTERS, "default": DEFAULT_LIMIT }),
-        )
+        .argument("stream", "Those of this stream only.", word::<StreamName>())
+        .argument("route", "Those of this route only.", word::<ResourceName>())
+        .argument("limit", "At most so many.", LIMIT.schema())
         .answers::<Listed<DeadLetter>>(),
         Endpoint::new(
             Permission::read(Object::DeadLetter),
@@ -70,7 +67,7 @@ async fn list(
     asker: Asker,
     Args(args): Args<ListArgs>,
 ) -> Result<Json<Listed<DeadLetter>>, Refusal> {
-    let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = LIMIT.of(args.limit)?;
     let items = service.dead_letters(&asker, args.stream.as_deref(), args.route.as_deref(), limit).await?;
     Ok(Json(Listed { items }))
 }

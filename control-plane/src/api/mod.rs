@@ -11,6 +11,7 @@ mod stamp;
 mod cors;
 mod conditions;
 mod extract;
+mod limit;
 mod rate;
 mod idempotency;
 mod guard;
@@ -18,6 +19,7 @@ mod endpoint;
 mod lines;
 pub mod openapi;
 mod docs_page;
+mod kinds;
 mod apply;
 mod watch;
 mod resources;
@@ -93,6 +95,7 @@ pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> 
 /// Every endpoint, topic by topic.
 fn endpoints() -> Vec<Endpoint> {
     let topics = [
+        kinds::endpoints(),
         apply::endpoints(),
         resources::endpoints(),
         agents::endpoints(),

@@ -7,12 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::{Router, routing};
 use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use towpath_record::{ResourceName, StreamName};
 use towpath_resource::api::problem::{self, Problem};
 use towpath_resource::{Kind, schema};
 
-use super::endpoint::{Content, Endpoint, JSON};
+use super::endpoint::{Argument, Content, Endpoint, JSON, word};
 use super::problem_type::ProblemType;
 use crate::service::{Need, Service};
 
@@ -30,9 +30,6 @@ const OF_ALL: [ProblemType; 7] = [
 const OF_BODIES: [ProblemType; 4] =
     [ProblemType::SlowBody, ProblemType::TooLarge, ProblemType::MediaType, ProblemType::Invalid];
 
-/// What a name of a resource looks like.
-const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-
 pub(super) fn routes() -> Router<Service> {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
     Router::new().route(
@@ -43,7 +40,7 @@ pub(super) fn routes() -> Router<Service> {
 
 /// The OpenAPI 3.1 document of the API.
 pub fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+    let settings = schema::settings().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
@@ -62,9 +59,8 @@ pub fn document() -> Value {
     }
     let mut schemas = generator.take_definitions(true);
     for kind in Kind::ALL {
-        let mut manifest = schema::of(kind);
-        manifest.as_object_mut().map(|members| members.shift_remove("$schema"));
-        schemas.insert(format!("{}Manifest", kind.as_str()), manifest);
+        schemas.insert(format!("{}Manifest", kind.as_str()), schema::taken(kind));
+        schemas.insert(format!("{}Patch", kind.as_str()), schema::patch(kind));
         schemas.insert(kind.as_str().to_owned(), schema::shown(kind));
     }
     json!({
@@ -201,7 +197,9 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     let mut parameters: Vec<_> = in_path
         .map(|name| {
             let schema = match name {
-                "name" => json!({ "type": "string", "pattern": NAME }),
+                "name" => word::<ResourceName>(),
+                "stream" => word::<StreamName>(),
+                "kind" => json!({ "type": "string", "enum": Kind::ALL.map(Kind::plural) }),
                 _ => json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
             };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
@@ -209,7 +207,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
         .collect();
     for (place, arguments) in [("query", &endpoint.arguments), ("header", &endpoint.headers)] {
         let described = arguments.iter().map(
-            |argument| json!({ "name": argument.name, "in": place, "description": argument.about, "schema": argument.schema }),
+            |Argument { name, about, schema, required }| json!({ "name": name, "in": place, "description": about, "required": required, "schema": schema }),
         );
         parameters.extend(described);
     }

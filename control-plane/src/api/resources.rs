@@ -15,7 +15,7 @@ use towpath_resource::api::Page;
 use super::conditions::{Known, MeantFor, tag};
 use super::endpoint::Endpoint;
 use super::extract::{Args, Patch, Text};
-use super::watch::watch;
+use super::watch::{LAST_EVENT_ID, watch};
 use crate::service::{Admission, Asker, ListOrder, Put, Refusal, Service, Shown, WatchOrder};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -57,8 +57,9 @@ async fn list(
         }
         return watch(&service, admission, kind, WatchOrder { filter, since }, &headers).await;
     }
-    if since.is_some() {
-        return Err(Refusal::invalid_argument("since", "goes with `watch=true` only"));
+    let only_followed = [("since", since.is_some()), ("Last-Event-ID", headers.contains_key(LAST_EVENT_ID))];
+    if let Some((name, _)) = only_followed.into_iter().find(|(_, given)| *given) {
+        return Err(Refusal::invalid_argument(name, "goes with `watch=true` only"));
     }
     let sort = sort.as_deref().map(str::parse).transpose();
     let sort = sort

@@ -6,18 +6,19 @@ use axum::http::Method;
 use axum::routing;
 use serde::Deserialize;
 use serde_json::json;
+use towpath_record::ResourceName;
 use towpath_resource::api::{
     AcceptOrder, Listed, SchemaAccepted, SchemaDescription, SchemaDiff, StreamSchemas,
 };
 use towpath_resource::{Object, Permission};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, word};
 use super::extract::{Args, Body};
 use crate::service::{Asker, Refusal, Service};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let source = "The source that brings the stream. Needed only where several do.";
-    let version = |default: &str| json!({ "type": "integer", "minimum": 1, "description": default });
+    let version = || json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     vec![
         Endpoint::new(
             Permission::read(Object::Schema),
@@ -38,8 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "get_schema",
             "Shows a version of a stream's schema, and what changed from version to version.",
         )
-        .argument("version", "The version. Default: the newest.", version("The version."))
-        .argument("source", source, json!({ "type": "string" }))
+        .argument("version", "The version. Default: the newest.", version())
+        .argument("source", source, word::<ResourceName>())
         .answers::<SchemaDescription>(),
         Endpoint::new(
             Permission::read(Object::Schema),
@@ -50,9 +51,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "diff_schema",
             "Compares two versions of a stream's schema.",
         )
-        .argument("from", "The one version.", version("The one version."))
-        .argument("to", "The other version.", version("The other version."))
-        .argument("source", source, json!({ "type": "string" }))
+        .needs("from", "The one version.", version())
+        .needs("to", "The other version.", version())
+        .argument("source", source, word::<ResourceName>())
         .answers::<SchemaDiff>(),
         Endpoint::new(
             Permission::operate(Object::Schema),

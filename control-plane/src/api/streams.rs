@@ -11,7 +11,7 @@ use serde_json::json;
 use towpath_resource::api::{Listed, StreamRecord, StreamStatus};
 use towpath_resource::{Object, Permission, StartFrom};
 
-use super::endpoint::{Endpoint, LINES};
+use super::endpoint::{Endpoint, LINES, place};
 use super::extract::Args;
 use super::lines::json_lines;
 use crate::service::{Admission, Asker, Reading, Refusal, Service};
@@ -40,9 +40,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .argument(
             "from",
             "Where to begin: `earliest`, `latest`, an offset or a time. Default: `latest` with `follow`, else `earliest`.",
-            json!({ "type": "string" }),
+            place(),
         )
-        .argument("limit", "Most records. Default: none with `follow`, else 100.", json!({ "type": "integer", "minimum": 1 }))
+        .argument("limit", "Most records. Default: none with `follow`, else 100.", json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }))
         .argument("follow", "Whether to wait for more at the end.", json!({ "type": "boolean", "default": false }))
         .answers_as(vec![LINES], Box::new(|generator| generator.subschema_for::<StreamRecord>().to_value())),
     ]
@@ -69,6 +69,9 @@ async fn records(
 ) -> Result<Response, Refusal> {
     let from = args.from.map(|text| text.parse::<StartFrom>()).transpose();
     let from = from.map_err(|error| Refusal::invalid(format!("from: {error}")))?;
+    if args.limit == Some(0) {
+        return Err(Refusal::invalid_argument("limit", "is 0; it may be 1 and more"));
+    }
     let reading = Reading { from, limit: args.limit, follow: args.follow };
     let records = service.read_stream(&admission.asker, &stream, reading).await?;
     let records = service.while_admitted(admission, records.map(|record| record.map_err(Refusal::from)));

@@ -10,6 +10,8 @@ mod changes;
 mod watch;
 mod repeats;
 mod attacks;
+mod wire;
+mod kinds;
 mod flow;
 mod schemas;
 mod keys;

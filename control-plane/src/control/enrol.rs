@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
 use tonic::{Code, Request, Response, Status};
+use towpath_catalog::{Interface, Origin};
 use towpath_proto::enrol::enrolment_server::{Enrolment, EnrolmentServer};
 use towpath_proto::enrol::{EnrolRequest, EnrolResponse};
 use towpath_proto::ids::to_bytes;
@@ -16,6 +17,7 @@ use super::clock::Clock;
 use super::identity::{AgentIdentity, PeerIdentity};
 use super::request::{CertificateRequest, RequestError};
 use super::token::TokenHash;
+use crate::door::origin;
 
 /// A gRPC request to enrol: a token, a name, a version and a CSR, with room to spare.
 const MAX_ENROL_BYTES: usize = 32 << 10;
@@ -38,6 +40,9 @@ pub trait EnrolmentLedger: Send + Sync + 'static {
         identity: &AgentIdentity,
         certificate: &AgentCertificate,
     ) -> Result<(), EnrolmentRefusal>;
+
+    /// Records that whoever sent this request had no token that is good, or no more.
+    async fn record_denial(&self, origin: Origin, refusal: &EnrolmentRefusal);
 }
 
 /// What an agent that enrols says of itself.
@@ -183,11 +188,15 @@ impl<L: EnrolmentLedger> EnrolmentService<L> {
 #[async_trait]
 impl<L: EnrolmentLedger> Enrolment for EnrolmentService<L> {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolResponse>, Status> {
+        let origin = origin(request.extensions(), Interface::Enrolment);
         let EnrolRequest { token, csr_der, agent_name, version } = request.into_inner();
         let name = ResourceName::new(agent_name).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let newcomer = Newcomer { name, version: version.chars().take(MAX_VERSION_CHARS).collect() };
-        let (identity, certificate) =
-            self.0.enrol(TokenHash::of(&token), newcomer, &csr_der).await.map_err(|e| status(&e))?;
+        let enrolled = self.0.enrol(TokenHash::of(&token), newcomer, &csr_der).await;
+        if let Err(IssueError::Refused(refusal)) = &enrolled {
+            self.0.ledger.record_denial(origin, refusal).await;
+        }
+        let (identity, certificate) = enrolled.map_err(|error| status(&error))?;
         let not_after = certificate.not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Ok(Response::new(EnrolResponse {
             agent_id: to_bytes(identity.agent.as_bytes()),

@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use towpath_catalog::{Catalog, EnrolError, SecretHash};
+use towpath_catalog::{Actor, Catalog, EnrolError, Origin, SecretHash};
 
 use super::ca::AgentCertificate;
 use super::enrol::{EnrolmentLedger, EnrolmentRefusal, Newcomer};
 use super::identity::AgentIdentity;
 use super::token::TokenHash;
+use super::turned_away;
 
 /// The catalog, as enrolment needs it.
 pub struct CatalogLedger(pub Arc<Catalog>);
@@ -38,6 +39,19 @@ impl EnrolmentLedger for CatalogLedger {
         let (catalog, agent, serial) = (self.0.clone(), identity.agent, certificate.serial.to_string());
         let not_after = Timestamp::try_from(certificate.not_after).unwrap_or(Timestamp::MAX);
         blocking(move || catalog.record_certificate(agent, serial, not_after)).await
+    }
+
+    async fn record_denial(&self, origin: Origin, refusal: &EnrolmentRefusal) {
+        let on = match refusal {
+            EnrolmentRefusal::UnknownToken => None,
+            EnrolmentRefusal::UsedToken { site } | EnrolmentRefusal::ExpiredToken { site } => {
+                Some(format!("site {site}"))
+            }
+            EnrolmentRefusal::Revoked { agent } => Some(format!("agent {agent}")),
+            // Whoever is refused for these was known.
+            EnrolmentRefusal::NameTaken { .. } | EnrolmentRefusal::Unavailable(_) => return,
+        };
+        turned_away::note(&self.0, Actor::Stranger, origin, turned_away::unknown(on));
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod key_file;
 pub(crate) mod secret;
 pub mod enrol;
 pub mod ledger;
+pub(crate) mod turned_away;
 pub(crate) mod desired;
 pub mod observed;
 pub mod audit_key;

@@ -36,7 +36,7 @@ pub(crate) trait Owner: Send {
     fn parted(&mut self, code: GoodbyeCode, received: bool);
 }
 
-type Request = Box<dyn FnOnce(&mut Session, Instant) + Send>;
+pub(crate) type Request = Box<dyn FnOnce(&mut Session, Instant) + Send>;
 
 /// A way to a session's machine from other tasks. Requests to a session that is over are dropped.
 #[derive(Clone)]
@@ -51,6 +51,13 @@ impl SessionHandle {
     /// The session's identity.
     pub(crate) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// A handle of a session that nobody drives, with what is requested of it.
+    #[cfg(test)]
+    pub(crate) fn detached() -> (Self, mpsc::UnboundedReceiver<Request>) {
+        let (requests, requested) = mpsc::unbounded_channel();
+        (Self { id: Uuid::now_v7(), requests }, requested)
     }
 
     /// Lets the machine do something.

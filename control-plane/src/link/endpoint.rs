@@ -34,6 +34,9 @@ pub(crate) trait Reception: Send + Sync + 'static {
         address: std::net::SocketAddr,
         session: SessionHandle,
     ) -> Box<dyn Owner>;
+
+    /// Whoever is at this address showed nothing by which an agent is known.
+    fn turned_away(&self, address: std::net::SocketAddr);
 }
 
 /// An endpoint on this socket; `reset_key` lets agents notice at once that it is another process than before.
@@ -83,13 +86,20 @@ pub(crate) async fn serve(
             let address = incoming.remote_address();
             let connection = match incoming.await {
                 Ok(connection) => connection,
-                Err(error) => return tracing::info!(%address, %error, "an agent was not let in"),
+                Err(error) => {
+                    tracing::info!(%address, %error, "an agent was not let in");
+                    if is_refusal(&error) {
+                        reception.turned_away(address);
+                    }
+                    return;
+                }
             };
             match peer_of(&connection, &domain) {
                 Ok(peer) => connection::drive(connection, peer, &*reception, stop).await,
                 Err(reason) => {
                     tracing::warn!(%address, %reason, "an agent was not let in");
                     connection.close(VarInt::from_u32(0), reason.as_bytes());
+                    reception.turned_away(address);
                 }
             }
         });
@@ -97,6 +107,12 @@ pub(crate) async fn serve(
     sessions.close();
     sessions.wait().await;
     endpoint.wait_idle().await;
+}
+
+/// Whether a handshake ended because of what the peer showed (RFC 9001, section 4.8), and not because it was lost.
+fn is_refusal(error: &quinn::ConnectionError) -> bool {
+    const ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
+    matches!(error, quinn::ConnectionError::TransportError(error) if ALERTS.contains(&u64::from(error.code)))
 }
 
 fn peer_of(connection: &quinn::Connection, domain: &TrustDomain) -> Result<PeerIdentity, String> {

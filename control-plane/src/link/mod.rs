@@ -9,5 +9,7 @@ pub(crate) mod connection;
 mod control_stream;
 mod lane_stream;
 mod route_stream;
+#[cfg(test)]
+mod turning_away;
 
 pub(crate) use connection::{Owner, SessionHandle};

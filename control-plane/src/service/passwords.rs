@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 use towpath_catalog::PasswordHash;
+use towpath_resource::api::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use zeroize::Zeroizing;
 
 use super::Refusal;
@@ -21,8 +22,6 @@ const AT_ONCE: usize = 2;
 /// Those that wait for it. More are turned away.
 const MOST_WAITING: usize = 32;
 const SALT_BYTES: usize = 16;
-const SHORTEST: usize = 12;
-const LONGEST: usize = 256;
 
 /// The secret that goes into every hash of a password.
 #[derive(Clone)]
@@ -61,9 +60,9 @@ impl Passwords {
     pub(super) async fn hash(&self, user: &str, password: String) -> Result<PasswordHash, Refusal> {
         let password = Zeroizing::new(password);
         let length = password.chars().count();
-        if !(SHORTEST..=LONGEST).contains(&length) {
+        if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
             return Err(Refusal::invalid(format!(
-                "the password has {length} characters; it may have {SHORTEST} to {LONGEST}"
+                "the password has {length} characters; it may have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD}"
             )));
         }
         if password.to_lowercase().contains(user) {

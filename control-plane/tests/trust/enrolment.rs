@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rcgen::KeyPair;
 use tonic::{Code, Request, Status};
+use towpath_catalog::{Interface, Origin};
 use towpath_control::control::ca::{AGENT_CERTIFICATE_LIFE, AgentCertificate};
 use towpath_control::control::clock::system_clock;
 use towpath_control::control::enrol::{
@@ -25,6 +26,7 @@ use crate::{Installation, plant, request};
 struct Ledger {
     tokens: Mutex<HashMap<TokenHash, bool>>,
     recorded: Mutex<Vec<Serial>>,
+    denied: Mutex<Vec<String>>,
     broken: bool,
 }
 
@@ -56,6 +58,11 @@ impl EnrolmentLedger for Ledger {
         }
         self.recorded.lock().push(certificate.serial);
         Ok(())
+    }
+
+    async fn record_denial(&self, origin: Origin, refusal: &EnrolmentRefusal) {
+        assert_eq!(origin.interface, Interface::Enrolment);
+        self.denied.lock().push(refusal.to_string());
     }
 }
 
@@ -112,6 +119,8 @@ async fn a_token_buys_one_certificate_that_names_what_the_catalog_knows() {
     let again = bench.enrol(token, csr).await.unwrap_err();
     assert_eq!(again.code(), Code::Unauthenticated);
     assert!(again.message().contains("used already") && again.message().contains("--site plant"), "{again}");
+    let denied = bench.ledger.denied.lock();
+    assert!(denied.len() == 1 && denied[0].contains("used already"), "it is on record: {denied:?}");
 }
 
 #[tokio::test]

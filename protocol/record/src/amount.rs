@@ -99,30 +99,49 @@ impl From<TimeSpan> for String {
 }
 
 macro_rules! described_as_text {
-    ($($name:ident, $example:literal;)*) => {$(
+    ($($name:ident, $units:ident, $example:literal;)*) => {$(
         impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
             fn schema_name() -> Cow<'static, str> {
                 stringify!($name).into()
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "examples": [$example] })
+                schemars::json_schema!({ "type": "string", "pattern": pattern($units), "examples": [$example] })
             }
         }
     )*};
 }
 
 described_as_text! {
-    ByteSize, "64MiB";
-    TimeSpan, "10s";
+    ByteSize, BYTE_UNITS, "64MiB";
+    TimeSpan, MILLISECOND_UNITS, "10s";
 }
 
 fn parse(text: &str, units: &[(&str, u64)], expected: &'static str) -> Result<u64, AmountError> {
     let fault = || AmountError { text: text.to_owned(), expected };
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(fault)?;
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit).ok_or_else(fault)?;
+    if digits > most_digits(*factor) {
+        return Err(fault());
+    }
     number.parse::<u64>().ok().and_then(|n| n.checked_mul(*factor)).ok_or_else(fault)
+}
+
+/// How many digits a number may have so that it fits whatever they are: a rule that a pattern can say.
+fn most_digits(factor: u64) -> usize {
+    (u64::MAX / factor).ilog10() as usize
+}
+
+/// What such an amount looks like, as a regular expression of JSON Schema.
+fn pattern(units: &[(&str, u64)]) -> String {
+    let forms = units.iter().map(|(name, factor)| format!("[0-9]{{1,{}}} ?{name}", most_digits(*factor)));
+    format!("^({})$", forms.collect::<Vec<_>>().join("|"))
 }
 
 /// Shows the amount in the largest unit that needs no fraction.
@@ -152,5 +171,15 @@ mod tests {
         assert_eq!(said, "`10 parsecs` is not a length of time such as 250ms, 10s, 5m, 12h or 7d");
         assert!("99999999999999999999".parse::<ByteSize>().is_err());
         assert!("-5s".parse::<TimeSpan>().is_err());
+    }
+
+    #[test]
+    fn as_many_digits_as_the_pattern_allows_are_taken_and_no_more() {
+        for (unit, factor) in BYTE_UNITS {
+            let most = "9".repeat(most_digits(*factor));
+            assert!(format!("{most}{unit}").parse::<ByteSize>().is_ok(), "{most}{unit}");
+            assert!(format!("{most}9{unit}").parse::<ByteSize>().is_err(), "{most}9{unit}");
+        }
+        assert!(pattern(MILLISECOND_UNITS).ends_with("|[0-9]{1,19} ?ms)$"));
     }
 }

@@ -1,8 +1,10 @@
 //! Typed identities. No identity travels as a bare string or UUID.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -70,6 +72,9 @@ uuid_kinds! {
     LogId;
 }
 
+const DNS_LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+const LONGEST_DNS_LABEL: usize = 63;
+
 /// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} `{text}` is not valid: {reason}")]
@@ -80,13 +85,18 @@ pub struct NameError {
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $what:literal, $check:path;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal, $check:path, $pattern:expr, $longest:expr, $example:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
+            /// What such a name looks like, as a regular expression of JSON Schema. Its length is limited too.
+            pub const PATTERN: &str = $pattern;
+            /// Longest such name, in bytes, which are characters.
+            pub const LONGEST: usize = $longest;
+
             /// Checks the text and takes it as a name.
             ///
             /// # Errors
@@ -138,16 +148,35 @@ macro_rules! names {
                 write!(f, "{:?}", self.0)
             }
         }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "pattern": Self::PATTERN,
+                    "maxLength": Self::LONGEST,
+                    "examples": [$example],
+                })
+            }
+        }
     )*};
 }
 
 names! {
     /// The name of a resource, unique within its kind: lower-case letters, digits and `-`, as in a DNS label.
-    ResourceName, "resource name", dns_label_fault;
+    ResourceName, "resource name", dns_label_fault, DNS_LABEL, LONGEST_DNS_LABEL, "plant-1";
     /// The name of a region, such as `eu-central`.
-    RegionName, "region name", dns_label_fault;
+    RegionName, "region name", dns_label_fault, DNS_LABEL, LONGEST_DNS_LABEL, "eu-central";
     /// The name of a stream: dot-separated parts of letters, digits, `_` and `-`, such as `erp.orders`.
-    StreamName, "stream name", stream_fault;
+    StreamName, "stream name", stream_fault, r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", MAX_NAME_BYTES, "erp.orders";
 }
 
 impl RegionName {
@@ -183,7 +212,7 @@ fn dns_label_fault(text: &str) -> Option<&'static str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if text.is_empty() {
         Some("it is empty")
-    } else if text.len() > 63 {
+    } else if text.len() > LONGEST_DNS_LABEL {
         Some("it is longer than 63 characters")
     } else if !text.bytes().all(allowed) {
         Some("only lower-case letters, digits and `-` are allowed")

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a source may resume. Only the adapter that wrote it can read it; the empty position is the beginning.
@@ -33,8 +34,11 @@ impl fmt::Display for Link {
 }
 
 /// A frame's number in a region log, from 1, without gaps.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct LogOffset(pub u64);
 
 impl LogOffset {

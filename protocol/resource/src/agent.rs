@@ -1,12 +1,14 @@
 //! Agents: the processes that touch systems.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use towpath_record::{AgentId, ResourceName};
 
+use crate::api::AgentStatus;
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
-use crate::site::check_description;
+use crate::site::{LONGEST_DESCRIPTION, SiteSpec, check_description};
 use crate::spec::{Reference, Spec};
 
 /// One installed agent. It comes into being by enrolment, with a token from `towpath token create`; afterwards its
@@ -17,10 +19,11 @@ use crate::spec::{Reference, Spec};
 pub struct AgentSpec {
     /// The site it stands at, set by the token it enrolled with. It is written into the agent's certificate and cannot
     /// be changed.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<SiteSpec>")]
     pub site: ResourceName,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 
@@ -38,6 +41,10 @@ kind: Agent
 metadata: {name: hamburg-1, labels: {rack: b4}}
 spec: {site: hamburg, description: The machine beside the ERP}
 ";
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<AgentStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         check_description(&self.description, faults);

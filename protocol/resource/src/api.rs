@@ -38,8 +38,8 @@ pub use schema::{
 pub use stream::{StreamRecord, StreamStatus};
 pub use token::{CreatedToken, TokenOrder, TokenState, TokenStatus};
 pub use user::{
-    LoginOrder, LoginProvider, OwnPasswordOrder, PasswordOrder, RefreshOrder, SessionStatus, SessionTokens,
-    UserOrder, UserStatus, WhoAmI,
+    LONGEST_PASSWORD, LoginOrder, LoginProvider, OwnPasswordOrder, PasswordOrder, RefreshOrder,
+    SHORTEST_PASSWORD, SessionStatus, SessionTokens, UserOrder, UserStatus, WhoAmI,
 };
 
 use schemars::JsonSchema;

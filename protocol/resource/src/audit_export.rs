@@ -1,17 +1,22 @@
 //! Audit exports: places that the audit trail is copied to.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
 
+use crate::api::ExportStatus;
 use crate::fault::Faults;
+use crate::hint::SecretReference;
 use crate::id::AuditExportId;
 use crate::kind::Kind;
 use crate::secret::check_reference;
-use crate::site::check_description;
+use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::Spec;
 
 const LONGEST_ADDRESS: usize = 1_024;
+/// HOST:PORT, with a port that there can be.
+const HOST_AND_PORT: &str =
+    r"^(.|\n)+:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})$";
 
 /// Copies the audit trail to another place, every event at least once and in order, from where it stopped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +30,7 @@ pub struct AuditExportSpec {
     pub paused: bool,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 
@@ -36,12 +42,12 @@ pub enum ExportTarget {
     /// A file of JSON lines in the control plane's directory `audit-exports`.
     File {
         /// The file's name, to which `.jsonl` is added.
-        #[schemars(with = "String")]
         name: ResourceName,
     },
     /// A syslog receiver (RFC 5424).
     Syslog {
         /// Its address, as HOST:PORT.
+        #[schemars(regex(pattern = HOST_AND_PORT), length(max = LONGEST_ADDRESS))]
         address: String,
         /// The way there. Default: `tls`.
         #[serde(default)]
@@ -50,8 +56,10 @@ pub enum ExportTarget {
     /// An HTTPS receiver, to which signed batches of JSON lines are posted (Standard Webhooks).
     Webhook {
         /// Its address.
+        #[schemars(regex(pattern = "^https://[^@ #]*$"), length(max = LONGEST_ADDRESS))]
         url: String,
         /// The key of the signature (HMAC-SHA256), as `${env:NAME}` or `${file:/path}` on the control plane's machine.
+        #[schemars(with = "SecretReference")]
         secret: String,
     },
 }
@@ -83,6 +91,10 @@ kind: AuditExport
 metadata: {name: siem}
 spec: {target: {syslog: {address: "logs.example.com:6514", transport: tls}}}
 "#;
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<ExportStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         match &self.target {

@@ -12,6 +12,9 @@ use crate::fault::{Fault, Place};
 use crate::manifest::AnyManifest;
 use crate::read;
 
+/// How deep a document may nest. Parsing takes a part of the stack for each level, more of it than levels are worth.
+const MOST_NESTED: usize = 32;
+
 /// One document of a text.
 #[derive(Debug)]
 pub struct Document {
@@ -51,6 +54,10 @@ pub fn parse_documents(text: &str) -> Result<Vec<Document>, SyntaxError> {
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: MOST_NESTED,
+            flow_nesting_limit: MOST_NESTED,
+        },
     };
     let trees: Vec<Spanned<Tree>> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {

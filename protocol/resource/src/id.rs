@@ -12,7 +12,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(#[schemars(with = "String")] Uuid);
+        pub struct $name(Uuid);
 
         impl From<Uuid> for $name {
             fn from(uuid: Uuid) -> Self {

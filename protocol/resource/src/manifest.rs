@@ -18,6 +18,8 @@ pub const API_VERSION: &str = "towpath/v1";
 const MOST_LABELS: usize = 64;
 const LONGEST_LABEL_KEY: usize = 63;
 const LONGEST_LABEL_VALUE: usize = 256;
+/// What a label's key looks like, as a regular expression of JSON Schema.
+const LABEL_KEY: &str = "^[A-Za-z0-9_./-]{1,63}$";
 
 /// What an admin says of a resource.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,10 +35,11 @@ pub struct Manifest<S> {
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
     /// The name, unique within the kind: up to 63 lower-case letters, digits and `-`.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// Words of the admin's own, for sorting and searching.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = MOST_LABELS, "propertyNames" = { "pattern": LABEL_KEY }))]
+    #[schemars(extend("additionalProperties" = { "type": "string", "maxLength": LONGEST_LABEL_VALUE }))]
     pub labels: BTreeMap<String, String>,
 }
 

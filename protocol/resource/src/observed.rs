@@ -84,7 +84,6 @@ pub struct Trouble {
     pub remedy: String,
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
 }
 
@@ -128,7 +127,6 @@ pub struct Backlog {
     pub bytes: u64,
     /// When the oldest of it was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub oldest_at: Option<Timestamp>,
 }
 

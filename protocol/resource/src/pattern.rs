@@ -157,7 +157,16 @@ impl JsonSchema for StreamPattern {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["erp.orders", "erp.*", "erp.**"] })
+        // Parts without `**` around at most two of it.
+        let part = r"(\*|\*?([A-Za-z0-9_-]\*?)+)";
+        let any = r"\*\*";
+        let pattern = format!(r"^({part}\.)*({part}|{any}(\.{part})*(\.{any}(\.{part})*)?)$");
+        json_schema!({
+            "type": "string",
+            "pattern": pattern,
+            "maxLength": MAX_NAME_BYTES,
+            "examples": ["erp.orders", "erp.*", "erp.**"],
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fault::Faults;
 use crate::id::RoleId;
 use crate::kind::Kind;
 use crate::permission::{Action, Object, Permission, Permissions};
-use crate::site::check_description;
+use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::Spec;
 
 const MOST_PERMISSIONS: usize = 200;
@@ -20,9 +20,11 @@ const MOST_PERMISSIONS: usize = 200;
 #[schemars(rename = "Role")]
 pub struct RoleSpec {
     /// What it allows, each as OBJECT:ACTION such as `route:read`, `source:*` or `*:read`. What is not listed is denied.
+    #[schemars(length(min = 1, max = MOST_PERMISSIONS))]
     pub permissions: Vec<Permissions>,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
 
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::id::RoleBindingId;
+use crate::identity_provider::IdentityProviderSpec;
 use crate::kind::Kind;
-use crate::role::BuiltInRole;
+use crate::role::{BuiltInRole, RoleSpec};
 use crate::scope::Scope;
-use crate::site::check_description;
+use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::{Reference, Spec};
 
 const MOST_SUBJECTS: usize = 1_000;
@@ -21,15 +23,17 @@ const LONGEST_SUBJECT: usize = 256;
 #[schemars(rename = "RoleBinding")]
 pub struct RoleBindingSpec {
     /// The role: a built-in one (`viewer`, `operator`, `author`, `security`, `admin`) or a Role.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<RoleSpec>")]
     pub role: ResourceName,
     /// Who has it.
+    #[schemars(length(min = 1, max = MOST_SUBJECTS))]
     pub subjects: Vec<Subject>,
     /// Where it holds. Default: everywhere.
     #[serde(default, skip_serializing_if = "Scope::is_everywhere")]
     pub scope: Scope,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 
@@ -39,21 +43,23 @@ pub struct RoleBindingSpec {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Subject {
     /// A person whom the control plane knows by a password.
-    User(#[schemars(with = "String")] ResourceName),
+    User(ResourceName),
     /// A person or machine whom an identity provider knows.
     Identity {
         /// The identity provider.
-        #[schemars(with = "String")]
+        #[schemars(with = "NameOf<IdentityProviderSpec>")]
         provider: ResourceName,
         /// How the provider names it: the token's subject, as the provider is set up.
+        #[schemars(length(min = 1, max = LONGEST_SUBJECT))]
         subject: String,
     },
     /// Everyone whom an identity provider counts to a group.
     Group {
         /// The identity provider.
-        #[schemars(with = "String")]
+        #[schemars(with = "NameOf<IdentityProviderSpec>")]
         provider: ResourceName,
         /// The group's name, as it stands in tokens.
+        #[schemars(length(min = 1, max = LONGEST_SUBJECT))]
         name: String,
     },
 }

@@ -5,19 +5,21 @@ use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
 
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
-use crate::role::BuiltInRole;
+use crate::role::{BuiltInRole, RoleSpec};
 use crate::scope::Scope;
 use crate::spec::{Lookup, check_reference};
 
-const MOST_GRANTS: usize = 20;
+/// Most roles that are given to a key.
+pub(crate) const MOST_GRANTS: usize = 20;
 
 /// A role, and where it holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleGrant {
     /// The role: a built-in one (`viewer`, `operator`, `author`, `security`, `admin`) or a Role.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<RoleSpec>")]
     pub role: ResourceName,
     /// Where it holds. Default: everywhere.
     #[serde(default, skip_serializing_if = "Scope::is_everywhere")]

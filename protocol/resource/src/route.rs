@@ -5,13 +5,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use towpath_record::{Compatibility, LogOffset, ResourceName, RouteId, StreamName, TimeSpan};
 
+use crate::api::RouteStatus;
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
 use crate::pattern::StreamPattern;
+use crate::sink::SinkSpec;
 use crate::spec::{Reference, Spec};
 
 const MOST_PATTERNS: usize = 100;
@@ -24,9 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 pub struct RouteSpec {
     /// The streams it takes, by name or pattern: `*` stands for anything within one part of a name, `**` for any
     /// parts. A stream that is added later is taken from then on.
+    #[schemars(length(min = 1, max = MOST_PATTERNS))]
     pub streams: Vec<StreamPattern>,
     /// The sink it leads to. It cannot be changed.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<SinkSpec>")]
     pub sink: ResourceName,
     /// Where it begins in the region's log when it is created. To go back later, replay it. Default: `earliest`.
     #[serde(default)]
@@ -58,9 +62,9 @@ pub enum StartFrom {
     /// Behind the newest record.
     Latest,
     /// The frame with this offset.
-    Offset(#[schemars(with = "u64")] LogOffset),
+    Offset(LogOffset),
     /// The first frame that was captured at this time or later.
-    Time(#[schemars(with = "String")] Timestamp),
+    Time(Timestamp),
 }
 
 /// What happens to a row that the sink refuses for good.
@@ -127,6 +131,7 @@ pub struct Retry {
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
     /// After so many failures in a row. Default: 5.
+    #[schemars(range(min = 1))]
     pub failures: u32,
     /// For so long; then one try decides whether delivery goes on. Default: `30s`.
     pub pause: TimeSpan,
@@ -202,6 +207,10 @@ spec:
   sink: warehouse
   schema: {compatibility: backward, on_breaking: pause}
 ";
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<RouteStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         faults.require(!self.streams.is_empty(), "spec.streams", || {

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use towpath_record::ResourceName;
 
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
 use crate::pattern::StreamPattern;
+use crate::site::SiteSpec;
 use crate::spec::Reference;
 
 const MOST_ENTRIES: usize = 100;
@@ -20,7 +22,7 @@ const MOST_ENTRIES: usize = 100;
 pub struct Scope {
     /// At these sites only: what stands there, and the agents, sources and sinks of it. Default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<NameOf<SiteSpec>>")]
     pub sites: Vec<ResourceName>,
     /// For these streams only, by name or pattern. Default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,12 +1,15 @@
 //! Sinks: systems that are written.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_record::{ResourceName, SinkId};
 
 use crate::adapter::AdapterName;
+use crate::agent::AgentSpec;
+use crate::api::SinkStatus;
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
 use crate::source::{check_adapter_kept, check_config, no_config};
 use crate::spec::{Reference, Spec};
@@ -17,7 +20,7 @@ use crate::spec::{Reference, Spec};
 #[schemars(rename = "Sink")]
 pub struct SinkSpec {
     /// The agent that writes it.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<AgentSpec>")]
     pub agent: ResourceName,
     /// The adapter that knows how, such as `sqlite`. It cannot be changed.
     pub adapter: AdapterName,
@@ -45,6 +48,10 @@ spec:
   adapter: postgres
   config: {host: db.internal, database: warehouse, user: towpath, password: "${env:WAREHOUSE_PASSWORD}"}
 "#;
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<SinkStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         check_config(&self.config, faults);

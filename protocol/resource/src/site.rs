@@ -1,9 +1,10 @@
 //! Sites: where agents stand.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use towpath_record::{RegionName, SiteId};
 
+use crate::api::SiteStatus;
 use crate::fault::Faults;
 use crate::kind::Kind;
 use crate::spec::Spec;
@@ -18,10 +19,10 @@ pub(crate) const LONGEST_DESCRIPTION: usize = 1_024;
 pub struct SiteSpec {
     /// The region whose cell keeps what the site's sources produce. Fixed while the site has sources. Default: `main`.
     #[serde(default = "RegionName::main")]
-    #[schemars(with = "String")]
     pub region: RegionName,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 
@@ -39,6 +40,10 @@ kind: Site
 metadata: {name: hamburg, labels: {country: de}}
 spec: {region: main, description: The plant at the harbour}
 ";
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<SiteStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         check_description(&self.description, faults);

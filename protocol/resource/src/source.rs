@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_record::limits::MAX_FRAME_ROWS;
 use towpath_record::{ByteSize, ResourceName, SourceId, TimeSpan};
 
 use crate::adapter::AdapterName;
+use crate::agent::AgentSpec;
+use crate::api::SourceStatus;
 use crate::fault::Faults;
+use crate::hint::NameOf;
 use crate::kind::Kind;
 use crate::secret::refuse_written_secrets;
 use crate::spec::{Reference, Spec};
@@ -27,7 +30,7 @@ const MAX_LINGER: Duration = Duration::from_secs(60);
 #[schemars(rename = "Source")]
 pub struct SourceSpec {
     /// The agent that reads it.
-    #[schemars(with = "String")]
+    #[schemars(with = "NameOf<AgentSpec>")]
     pub agent: ResourceName,
     /// The adapter that knows how, such as `file`. It cannot be changed.
     pub adapter: AdapterName,
@@ -48,6 +51,7 @@ pub struct SourceSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct Capture {
     /// Most rows of a frame, 1 to 1048576. Default: 16384.
+    #[schemars(range(min = 1, max = MAX_FRAME_ROWS))]
     pub max_rows: u32,
     /// Most bytes of a frame's rows in memory, 4KiB to 8MiB. Default: `4MiB`.
     pub max_bytes: ByteSize,
@@ -94,6 +98,10 @@ spec:
   config: {path: /srv/erp/out, format: csv}
   capture: {linger: 50ms}
 ";
+
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.root_schema_for::<SourceStatus>())
+    }
 
     fn check(&self, faults: &mut Faults) {
         let Capture { max_rows, max_bytes, linger } = &self.capture;

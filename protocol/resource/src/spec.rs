@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Display};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use towpath_record::{RegionName, ResourceName};
@@ -45,6 +45,12 @@ pub trait Spec:
     /// What it refers to.
     fn references(&self) -> Vec<Reference> {
         Vec::new()
+    }
+
+    /// The JSON Schema of what is observed of such a resource, if anything is.
+    fn status_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        let _ = generator;
+        None
     }
 
     /// The region it names, if it does.

@@ -131,7 +131,9 @@ fn hostile_yaml_is_refused_and_does_not_exhaust_memory() {
         bomb.push_str(&format!("a{n}: &a{n} [{refs}]\n"));
     }
     assert!(parse_documents(&bomb).is_err());
-    assert!(parse_documents(&"[".repeat(100_000)).is_err());
+    for nested in ["[", "{a: ", "{\"a\":", "[{\"a\":", "- ", "? "] {
+        assert!(parse_documents(&nested.repeat(100_000)).is_err(), "{nested}");
+    }
 }
 
 #[test]

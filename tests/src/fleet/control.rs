@@ -68,6 +68,11 @@ impl Control {
         self.data.join("admin-context.yaml")
     }
 
+    /// The file with the authority of its certificate.
+    pub fn ca_file(&self) -> PathBuf {
+        self.data.join("ca/ca.pem")
+    }
+
     /// A client of its API.
     pub fn api(&self) -> &Api {
         &self.api

@@ -5,7 +5,8 @@ use axum::routing;
 use serde_json::{Value, json};
 use towpath_resource::{Kind, Object, Permission};
 
-use super::super::endpoint::{EVENT_STREAM, Endpoint, JSON, MERGE_PATCH, YAML, named};
+use super::super::endpoint::{EVENT_STREAM, Endpoint, JSON, MERGE_PATCH, YAML, named, number};
+use super::super::limit::Limit;
 use super::super::problem_type::ProblemType;
 use super::{delete, list, patch, put, show};
 use crate::service::{DEFAULT_PAGE, MOST_ON_PAGE};
@@ -38,29 +39,28 @@ fn list_of(kind: Kind) -> Endpoint {
         "required": ["items"],
     });
     let text = || json!({ "type": "string" });
-    let page = json!({ "type": "integer", "minimum": 1, "maximum": MOST_ON_PAGE, "default": DEFAULT_PAGE });
-    let event = json!({ "type": "integer", "minimum": 0 });
+    let page = Limit { default: DEFAULT_PAGE, most: MOST_ON_PAGE }.schema();
     let summary = format!("Lists the {many}, page by page, or follows them.");
     Endpoint::new(read(kind), Method::GET, format!("/v1/{many}"), handler, many, format!("list_{many}"), summary)
-        .argument("limit", "Most resources on the page.", page)
-        .argument("cursor", "`next_cursor` of the page before, with the same `sort` and `filter`.", text())
+        .argument("limit", "Most resources on the page. Not with `watch`.", page)
+        .argument("cursor", "`next_cursor` of the page before, with the same `sort` and `filter`. Not with `watch`.", text())
         .argument(
             "sort",
-            "The order: `name`, `generation`, `created_at`, `updated_at` or `label:KEY`, with `-` before it from the last to the first. Default: `name`.",
+            "The order: `name`, `generation`, `created_at`, `updated_at` or `label:KEY`, with `-` before it from the last to the first. Default: `name`. Not with `watch`.",
             json!({ "type": "string", "pattern": "^-?(name|generation|created_at|updated_at|label:.+)$" }),
         )
         .argument(
             "filter",
             "Those for which every term holds: `name=X`, `labels.KEY=X`, `spec.FIELD=X` or `status.FIELD=X`, or `!=`, with commas between. A value with a comma stands in double quotes.",
-            text(),
+            json!({ "type": "string", "pattern": FILTER }),
         )
         .argument(
             "watch",
             "Whether to follow the resources: server-sent events, first `snapshot`, then `applied` and `deleted`.",
             json!({ "type": "boolean", "default": false }),
         )
-        .argument("since", "With `watch`: the number of the last event that was seen.", event.clone())
-        .header("Last-Event-ID", "With `watch`: as `since`, and counts before it.", event)
+        .argument("since", "With `watch` only: the number of the last event that was seen.", number())
+        .header("Last-Event-ID", "With `watch` only: as `since`, and counts before it.", number())
         .refuses(ProblemType::Invalid)
         .refuses(ProblemType::Gone)
         .refuses(ProblemType::TooMany)
@@ -112,10 +112,9 @@ fn patch_of(kind: Kind) -> Endpoint {
     let summary = format!(
         "Changes the fields of a {one} that the patch names (RFC 7396). Lists are replaced as a whole."
     );
-    let patches = json!({ "type": "object", "description": "The fields to change; `null` takes one out." });
     let endpoint =
         Endpoint::new(write(kind), Method::PATCH, each(kind), handler, many, format!("patch_{one}"), summary)
-            .takes_as(vec![MERGE_PATCH], Box::new(|_| patches))
+            .takes_as(vec![MERGE_PATCH], named(&format!("{}Patch", kind.as_str())))
             .example(Some(json!({ "metadata": { "labels": { "env": "prod" } } })), None)
             .answers_as(vec![JSON], named(kind.as_str()))
             .answers_with("ETag", TAG);
@@ -141,6 +140,15 @@ fn delete_of(kind: Kind) -> Endpoint {
     conditional(endpoint)
 }
 
+/// Entity tags of RFC 9110 with what can stand in a header.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-+\--~]*"( *, *(W/)?"[!#-+\--~]*"){0,31})$"#;
+
+/// Terms with commas between, each with a field that there can be.
+const FILTER: &str = concat!(
+    r#"^((name|labels\.[^=!,]+|(spec|status)(\.[^=!,.\s]+)+)!?=([^",][^,]*)?"#,
+    r#"(,(name|labels\.[^=!,]+|(spec|status)(\.[^=!,.\s]+)+)!?=([^",][^,]*)?){0,31})?$"#
+);
+
 const TAG: &str = "The state of the resource: its generation, in quotes.";
 
 /// A change that can be tried, and made only in a certain state.
@@ -153,7 +161,7 @@ fn conditional(endpoint: Endpoint) -> Endpoint {
 }
 
 fn tags() -> Value {
-    json!({ "type": "string", "pattern": r#"^(\*|(W/)?"[^",]*"( *, *(W/)?"[^",]*")*)$"# })
+    json!({ "type": "string", "pattern": TAGS })
 }
 
 /// One such resource as an admin writes it.

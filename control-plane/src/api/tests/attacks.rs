@@ -31,8 +31,8 @@ const SHORT: Waits = Waits {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The API on a port of its own.
-struct Server {
-    fixture: Fixture,
+pub(super) struct Server {
+    pub(super) fixture: Fixture,
     address: std::net::SocketAddr,
     connector: TlsConnector,
     _stop: DropGuard,
@@ -40,7 +40,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (fixture, dir) = (Fixture::furnished().await.0, tempfile::tempdir().unwrap());
         let ca = CertificateAuthority::open_or_create(dir.path(), TrustDomain::default(), SystemTime::now());
         let ca = Arc::new(ca.unwrap());
@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// Sends these bytes and reads until the server has no more to say.
-    async fn say(&self, bytes: &[u8]) -> String {
+    pub(super) async fn say(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         // The server may have gone before it has read all.
         let _ = stream.write_all(bytes).await;
@@ -76,7 +76,7 @@ impl Server {
     }
 
     /// Asks for an address as the admin, with more lines of the head.
-    async fn ask(&self, line: &str, more: &str) -> String {
+    pub(super) async fn ask(&self, line: &str, more: &str) -> String {
         let head = format!(
             "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n{more}\r\n"
         );
@@ -96,7 +96,7 @@ async fn read_all(stream: &mut TlsStream<TcpStream>) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn status(answer: &str) -> u16 {
+pub(super) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 

@@ -74,6 +74,8 @@ async fn the_api_asks_nobody_for_a_certificate_and_an_agents_opens_nothing() {
 
     let by_certificate = client.get(&url).send().await.unwrap();
     assert_eq!(by_certificate.status(), StatusCode::UNAUTHORIZED);
+    let denied = fixture.get("/v1/audit?outcome=denied").await.json();
+    assert_eq!(denied["items"][0]["actor"], serde_json::json!({ "type": "stranger" }), "it is on record");
     let by_token = client.get(&url).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(by_token.status(), StatusCode::OK, "it is the token that opens");
     assert_eq!(shown.asked.load(Ordering::Relaxed), 0);

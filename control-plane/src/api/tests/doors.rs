@@ -15,7 +15,7 @@ use crate::service::Need;
 
 /// An address with its placeholders filled in.
 pub(super) fn concrete(path: &str) -> String {
-    path.replace("{name}", "x").replace("{stream}", "x").replace("{id}", "x")
+    path.replace("{kind}", "sites").replace("{name}", "x").replace("{stream}", "x").replace("{id}", "x")
 }
 
 #[tokio::test]

@@ -241,8 +241,10 @@ async fn the_log_of_an_agent_is_read_page_by_page() {
     let first = fixture.get("/v1/agents/plant-1/logs").await.json();
     assert_eq!((&first["agent"], &first["cursor"]), (&"plant-1".into(), &"c-1".into()));
     assert_eq!(first["lines"][0]["message"], "100 lines after None");
-    let next = fixture.get("/v1/agents/plant-1/logs?after=c-1&limit=9999999").await.json();
+    let next = fixture.get("/v1/agents/plant-1/logs?after=c-1&limit=2000").await.json();
     assert_eq!(next["lines"][0]["message"], "2000 lines after Some(\"c-1\")");
+    let many = fixture.get("/v1/agents/plant-1/logs?limit=2001").await.problem(422);
+    assert!(many.contains("1 to 2000"), "{many}");
     fixture.get("/v1/agents/plant-9/logs").await.problem(404);
 }
 

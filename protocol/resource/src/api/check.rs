@@ -14,7 +14,6 @@ const CLOCK_FAULT_SECONDS: i64 = 60;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SourceCheck {
     /// The source.
-    #[schemars(with = "String")]
     pub source: ResourceName,
     /// What was looked at, one by one.
     pub findings: Vec<Finding>,

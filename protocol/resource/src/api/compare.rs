@@ -18,7 +18,6 @@ pub struct CompareOrder {
     /// At most so many rows are read in a second at each end; 0 for no limit. Default: 50000.
     pub rows_per_second: u32,
     /// How long a row may go on to differ before it counts: changes may be on their way. Default: `15s`.
-    #[schemars(with = "String")]
     pub settle: TimeSpan,
 }
 
@@ -51,10 +50,8 @@ pub enum CompareLine {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamSums {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source that feeds it.
-    #[schemars(with = "String")]
     pub source: ResourceName,
     /// Rows at the source.
     pub rows_at_source: u64,
@@ -70,7 +67,6 @@ pub struct StreamSums {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RowDifference {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The row's key, a JSON object.
     pub key: String,
@@ -108,7 +104,6 @@ impl DifferenceKind {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamVerdict {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// Rows that differed at first and were equal once the changes on their way had arrived.
     pub settled: u64,

@@ -11,7 +11,6 @@ pub struct FeedTicket {
     /// The ticket.
     pub ticket: String,
     /// When it can no longer be used.
-    #[schemars(with = "String")]
     pub expires_at: Timestamp,
 }
 

@@ -12,7 +12,6 @@ use crate::observed::{Backlog, Condition, ObservedSpool, SinkGuarantee, Trouble}
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FleetStatus {
     /// When this was so.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The control plane's version.
     pub version: String,
@@ -43,10 +42,8 @@ pub struct SiteStatus {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStatus {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// Its site.
-    #[schemars(with = "String")]
     pub site: ResourceName,
     /// How it goes.
     pub condition: Condition,
@@ -57,14 +54,12 @@ pub struct AgentStatus {
     pub connected: bool,
     /// Since when it is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub connected_since: Option<Timestamp>,
     /// Where it connects from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// When it last said how it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub observed_at: Option<Timestamp>,
     /// Its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +68,6 @@ pub struct AgentStatus {
     pub revoked: bool,
     /// When its certificate ends, unless it renews it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub certificate_until: Option<Timestamp>,
     /// The generation it shall run.
     pub desired_generation: u64,
@@ -111,10 +105,8 @@ pub struct Lag {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SourceStatus {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The agent that reads it.
-    #[schemars(with = "String")]
     pub agent: ResourceName,
     /// How it goes.
     pub condition: Condition,
@@ -131,7 +123,6 @@ pub struct SourceStatus {
     pub dead_letters: u64,
     /// When the last row was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_record_at: Option<Timestamp>,
 }
 
@@ -139,16 +130,13 @@ pub struct SourceStatus {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LogStatus {
     /// Its region.
-    #[schemars(with = "String")]
     pub region: RegionName,
     /// What is wrong, unless all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
     /// The oldest frame it retains.
-    #[schemars(with = "u64")]
     pub first_offset: LogOffset,
     /// The number of its next frame.
-    #[schemars(with = "u64")]
     pub next_offset: LogOffset,
     /// Bytes on disk.
     pub disk_bytes: u64,
@@ -168,10 +156,8 @@ pub struct LogStatus {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RouteStatus {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The sink it leads to.
-    #[schemars(with = "String")]
     pub sink: ResourceName,
     /// How it goes.
     pub condition: Condition,
@@ -192,7 +178,6 @@ pub struct RouteStatus {
     pub failures: u32,
     /// When delivery is tried again, while it pauses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub next_try_at: Option<Timestamp>,
     /// Rows that the sink refused and that wait as dead letters.
     pub dead_letters: u64,
@@ -218,10 +203,8 @@ pub enum BreakerState {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SinkStatus {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The agent that writes it.
-    #[schemars(with = "String")]
     pub agent: ResourceName,
     /// How it goes.
     pub condition: Condition,

@@ -13,7 +13,6 @@ pub struct ResourceVersion {
     /// Its generation, which is the number of the event that made it so.
     pub generation: u64,
     /// When.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// By whom, as the event says it.
     pub actor: Value,

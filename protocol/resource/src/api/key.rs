@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use towpath_record::{ResourceName, TimeSpan};
 
 use crate::id::KeyId;
-use crate::role_grant::RoleGrant;
+use crate::role_grant::{MOST_GRANTS, RoleGrant};
 
 /// Longest time for which the secret before a rotation goes on to be taken.
 pub const MAX_GRACE: TimeSpan = TimeSpan(Duration::from_secs(30 * 24 * 3_600));
@@ -19,9 +19,9 @@ pub const MAX_GRACE: TimeSpan = TimeSpan(Duration::from_secs(30 * 24 * 3_600));
 #[serde(deny_unknown_fields)]
 pub struct KeyOrder {
     /// Its name, which no other key has.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// What it may do. Nobody gives more than they have.
+    #[schemars(length(min = 1, max = MOST_GRANTS))]
     pub grants: Vec<RoleGrant>,
     /// How long it can be used. Default: until it is revoked, where the control plane's `access.key_max_ttl` allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,17 +46,14 @@ pub struct CreatedKey {
     /// Its identity.
     pub id: KeyId,
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The key itself, to be sent as `Authorization: Bearer KEY`. It is shown now and never again.
     pub key: String,
     /// When it can no longer be used. Nothing: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub expires_at: Option<Timestamp>,
     /// Until when the secret before is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub previous_until: Option<Timestamp>,
 }
 
@@ -66,32 +63,26 @@ pub struct KeyStatus {
     /// Its identity.
     pub id: KeyId,
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// Whether it can be used.
     pub state: KeyState,
     /// What it may do.
     pub grants: Vec<RoleGrant>,
     /// When it was made.
-    #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// Who made it, as in `user ada`.
     pub created_by: String,
     /// When it can no longer be used. Nothing: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub expires_at: Option<Timestamp>,
     /// When it got its secret, if not with the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub rotated_at: Option<Timestamp>,
     /// Until when the secret before is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub previous_until: Option<Timestamp>,
     /// When it was last used, to the minute. What was noted in the minute before a crash is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_used_at: Option<Timestamp>,
 }
 

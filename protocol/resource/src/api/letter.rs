@@ -14,15 +14,12 @@ pub struct DeadLetter {
     /// Who refused it.
     pub origin: LetterOrigin,
     /// The stream it belongs to.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source it comes from, if that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// The route whose sink refused it, if it was a sink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub route: Option<ResourceName>,
     /// Where it stood: a file path with its line, a table, a frame.
     pub resource: String,
@@ -35,7 +32,6 @@ pub struct DeadLetter {
     /// Why it was refused, and what would make it acceptable.
     pub reason: String,
     /// When it was refused.
-    #[schemars(with = "String")]
     pub refused_at: Timestamp,
     /// What became of it.
     pub state: LetterState,

@@ -14,7 +14,6 @@ pub const MOST_LOG_LINES: u32 = 2_000;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AgentLog {
     /// The agent.
-    #[schemars(with = "String")]
     pub agent: ResourceName,
     /// Its lines.
     #[serde(flatten)]
@@ -37,7 +36,6 @@ pub struct LogPage {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// When it was written.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// How much it matters.
     pub level: LogLevel,

@@ -13,7 +13,6 @@ use crate::route::StartFrom;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RouteDescription {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The patterns by which it takes streams.
     pub patterns: Vec<StreamPattern>,
@@ -35,7 +34,6 @@ pub struct RouteDescription {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FedStream {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// Records in the region's log since it was created.
     pub records: u64,
@@ -47,10 +45,8 @@ pub struct FedStream {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Feeder {
     /// The source.
-    #[schemars(with = "String")]
     pub source: ResourceName,
     /// The agent that reads it.
-    #[schemars(with = "String")]
     pub agent: ResourceName,
 }
 
@@ -66,7 +62,6 @@ pub struct ReplayOrder {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Replayed {
     /// The route.
-    #[schemars(with = "String")]
     pub route: ResourceName,
     /// Where it begins again.
     pub from: StartFrom,

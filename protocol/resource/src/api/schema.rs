@@ -9,18 +9,15 @@ use towpath_record::{Change, Column, LogOffset, ResourceName, SchemaHash, Stream
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamSchemas {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source that brings it, if that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// How many versions there are.
     pub versions: u32,
     /// The newest.
     pub latest: VersionStatus,
     /// The routes that stopped before one of them.
-    #[schemars(with = "Vec<String>")]
     pub held_routes: Vec<ResourceName>,
 }
 
@@ -33,10 +30,8 @@ pub struct VersionStatus {
     #[schemars(with = "String")]
     pub schema: SchemaHash,
     /// The first frame that named it.
-    #[schemars(with = "u64")]
     pub first_offset: LogOffset,
     /// When that frame came to the region's log.
-    #[schemars(with = "String")]
     pub first_seen_at: Timestamp,
     /// What is different from the version before it.
     pub changes: Vec<Change>,
@@ -46,11 +41,9 @@ pub struct VersionStatus {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaDescription {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source that brings it, if that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// The version that is described.
     pub version: u32,
@@ -66,11 +59,9 @@ pub struct SchemaDescription {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaDiff {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source that brings it, if that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// The one version.
     pub from: u32,
@@ -90,11 +81,9 @@ pub struct SchemaDiff {
 pub struct AcceptOrder {
     /// The stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub stream: Option<StreamName>,
     /// The source that brings it. Needed only where several do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// The version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,10 +94,8 @@ pub struct AcceptOrder {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaAccepted {
     /// The route.
-    #[schemars(with = "String")]
     pub route: ResourceName,
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The version.
     pub version: u32,
@@ -120,11 +107,9 @@ pub struct SchemaAccepted {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaHold {
     /// The stream.
-    #[schemars(with = "String")]
     pub stream: StreamName,
     /// The source that brings it, if that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub source: Option<ResourceName>,
     /// The version that breaks the route's rule.
     pub version: u32,

@@ -10,7 +10,6 @@ use towpath_record::{LogOffset, ResourceName, StreamName};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamStatus {
     /// Its name.
-    #[schemars(with = "String")]
     pub name: StreamName,
     /// Records since the log was created.
     pub records: u64,
@@ -20,13 +19,10 @@ pub struct StreamStatus {
     pub dead_letters: u64,
     /// When the newest frame was sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_captured_at: Option<Timestamp>,
     /// The sources that feed it.
-    #[schemars(with = "Vec<String>")]
     pub sources: Vec<ResourceName>,
     /// The routes that take it.
-    #[schemars(with = "Vec<String>")]
     pub routes: Vec<ResourceName>,
 }
 
@@ -34,14 +30,12 @@ pub struct StreamStatus {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamRecord {
     /// Its frame's offset in the region's log.
-    #[schemars(with = "u64")]
     pub offset: LogOffset,
     /// Its place in the frame, from 0.
     pub row: u32,
     /// What happened to the row: `create`, `update`, `delete`, `read` or `truncate`.
     pub op: String,
     /// When the source committed it.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The source's transaction, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,6 @@ pub const MAX_TTL: TimeSpan = TimeSpan(Duration::from_secs(30 * 24 * 3_600));
 #[serde(deny_unknown_fields)]
 pub struct TokenOrder {
     /// The site whose agent may use it.
-    #[schemars(with = "String")]
     pub site: ResourceName,
     /// How long it can be used, at most `30d`. Default: `1h`.
     #[serde(default = "hour")]
@@ -32,10 +31,8 @@ pub struct CreatedToken {
     /// The token itself, to be used once. It is shown now and never again.
     pub token: String,
     /// The site whose agent may use it.
-    #[schemars(with = "String")]
     pub site: ResourceName,
     /// When it can no longer be used.
-    #[schemars(with = "String")]
     pub expires_at: Timestamp,
 }
 
@@ -45,23 +42,18 @@ pub struct TokenStatus {
     /// Its identity.
     pub id: TokenId,
     /// The site whose agent may use it.
-    #[schemars(with = "String")]
     pub site: ResourceName,
     /// Whether it can be used.
     pub state: TokenState,
     /// When it was made.
-    #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// When it can no longer be used.
-    #[schemars(with = "String")]
     pub expires_at: Timestamp,
     /// The agent that used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub used_by: Option<ResourceName>,
     /// When it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub used_at: Option<Timestamp>,
 }
 

@@ -12,14 +12,19 @@ use towpath_record::ResourceName;
 use crate::id::{SessionId, UserId};
 use crate::role_grant::RoleGrant;
 
+/// Shortest password, in characters.
+pub const SHORTEST_PASSWORD: usize = 12;
+/// Longest password, in characters.
+pub const LONGEST_PASSWORD: usize = 256;
+
 /// Asks for a user.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserOrder {
     /// The name, which no other user has. Role bindings say what the user may do.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// The password, of 12 to 256 characters.
+    #[schemars(length(min = SHORTEST_PASSWORD, max = LONGEST_PASSWORD))]
     pub password: String,
 }
 
@@ -28,6 +33,7 @@ pub struct UserOrder {
 #[serde(deny_unknown_fields)]
 pub struct PasswordOrder {
     /// The password, of 12 to 256 characters.
+    #[schemars(length(min = SHORTEST_PASSWORD, max = LONGEST_PASSWORD))]
     pub password: String,
 }
 
@@ -38,6 +44,7 @@ pub struct OwnPasswordOrder {
     /// The password as it is.
     pub current: String,
     /// The password as it shall be, of 12 to 256 characters.
+    #[schemars(length(min = SHORTEST_PASSWORD, max = LONGEST_PASSWORD))]
     pub new: String,
 }
 
@@ -47,15 +54,12 @@ pub struct UserStatus {
     /// Its identity.
     pub id: UserId,
     /// The name.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// What role bindings give to the user.
     pub grants: Vec<RoleGrant>,
     /// When the user was made.
-    #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// When the password was set.
-    #[schemars(with = "String")]
     pub password_set_at: Timestamp,
     /// How many sessions are open.
     pub sessions: usize,
@@ -85,12 +89,10 @@ pub struct SessionTokens {
     /// The token to send as `Authorization: Bearer TOKEN`.
     pub access_token: String,
     /// When it holds no longer.
-    #[schemars(with = "String")]
     pub expires_at: Timestamp,
     /// The token that brings new ones, once.
     pub refresh_token: String,
     /// When the session ends and another login is needed.
-    #[schemars(with = "String")]
     pub session_expires_at: Timestamp,
 }
 
@@ -100,13 +102,10 @@ pub struct SessionStatus {
     /// Its identity.
     pub id: SessionId,
     /// Whose it is.
-    #[schemars(with = "String")]
     pub user: ResourceName,
     /// When it was opened.
-    #[schemars(with = "String")]
     pub opened_at: Timestamp,
     /// When it ends by itself.
-    #[schemars(with = "String")]
     pub expires_at: Timestamp,
     /// From where it was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +131,6 @@ pub struct WhoAmI {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LoginProvider {
     /// Its name here.
-    #[schemars(with = "String")]
     pub name: ResourceName,
     /// Its address, as in the `iss` of its tokens.
     pub issuer: String,
