@@ -13,6 +13,7 @@ mod trust;
 mod rotation;
 mod privacy;
 mod cli;
+mod interfaces;
 mod observability;
 mod postgres;
 mod postgres_source;

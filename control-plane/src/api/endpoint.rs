@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
+use towpath_catalog::Interface;
 
 use super::problem_type::ProblemType;
 use crate::service::{Need, Service};
@@ -14,6 +15,8 @@ pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
 /// An endpoint.
 pub(super) struct Endpoint {
     pub(super) need: Need,
+    /// The interface that it is part of.
+    pub(super) interface: Interface,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) handler: MethodRouter<Service>,
@@ -71,6 +74,7 @@ impl Endpoint {
     ) -> Self {
         Self {
             need: need.into(),
+            interface: Interface::Rest,
             method,
             path: path.into(),
             handler,
@@ -87,6 +91,11 @@ impl Endpoint {
             answers_with: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// As part of another interface than REST.
+    pub(super) fn over(self, interface: Interface) -> Self {
+        Self { interface, ..self }
     }
 
     /// Takes an argument of this JSON Schema.

@@ -19,6 +19,7 @@ mod scopes;
 mod certificates;
 mod oidc;
 mod matrix;
+mod evenness;
 mod rights;
 
 pub(crate) use operations::operations;
