@@ -43,8 +43,12 @@ async fn by_grpc(api: &Api) -> Result<()> {
         status: None,
     };
     call(api, "Apply", &ApplyRequest { resources: vec![site], dry_run: false }).await?;
-    let delete =
-        DeleteResourceRequest { kind: "Site".to_owned(), name: "plant".to_owned(), generation: None };
+    let delete = DeleteResourceRequest {
+        kind: "Site".to_owned(),
+        name: "plant".to_owned(),
+        generation: None,
+        dry_run: false,
+    };
     call(api, "Delete", &delete).await
 }
 
