@@ -12,7 +12,12 @@ use crate::http::Peer;
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let only = sent.next().filter(|_| sent.next().is_none())?;
-    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    token(only.to_str().ok()?)
+}
+
+/// The token of a text such as `Bearer TOKEN`.
+pub(crate) fn token(text: &str) -> Option<&str> {
+    let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`control`] knows the agents and tells them what to run; [`link`](self) speaks with them; `data` takes their
 //! frames into the region's log and delivers them along routes. What admins can do stands in [`service`]; [`api`] (REST),
-//! [`grpc`] and `feeds` are thin shells over it, and `door` lets their callers in.
+//! [`grpc`], `graphql` and `feeds` are thin shells over it, and `door` lets their callers in.
 
 pub mod config;
 pub mod control;
@@ -16,5 +16,6 @@ mod door;
 pub mod api;
 pub mod grpc;
 mod feeds;
+mod graphql;
 pub mod bootstrap;
 pub mod serve;

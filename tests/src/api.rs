@@ -143,6 +143,18 @@ impl Api {
         }))
     }
 
+    /// Posts bytes with these headers.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn post_bytes(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<String> {
+        let with_body = |request: RequestBuilder| {
+            let add = |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+            headers.iter().fold(request, add).body(body)
+        };
+        self.text(Method::POST, path, with_body).await
+    }
+
     /// Deletes a resource.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod rotation;
 mod privacy;
 mod cli;
 mod contract;
+mod interfaces;
 mod observability;
 mod postgres;
 mod postgres_source;

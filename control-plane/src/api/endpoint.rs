@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
+use towpath_catalog::Interface;
 use towpath_resource::schema;
 
 use super::problem_type::ProblemType;
@@ -15,6 +16,8 @@ pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
 /// An endpoint.
 pub(super) struct Endpoint {
     pub(super) need: Need,
+    /// The interface that it is part of.
+    pub(super) interface: Interface,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) handler: MethodRouter<Service>,
@@ -74,6 +77,7 @@ impl Endpoint {
     ) -> Self {
         Self {
             need: need.into(),
+            interface: Interface::Rest,
             method,
             path: path.into(),
             handler,
@@ -90,6 +94,11 @@ impl Endpoint {
             answers_with: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// As part of another interface than REST.
+    pub(super) fn over(self, interface: Interface) -> Self {
+        Self { interface, ..self }
     }
 
     /// Takes an argument of this JSON Schema.

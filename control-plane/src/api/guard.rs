@@ -18,11 +18,11 @@ use crate::service::{Need, Service};
 
 /// Lets a request pass that comes from someone known who has what the endpoint needs, and notes who.
 pub(super) async fn guard(
-    State((service, need)): State<(Service, Need)>,
+    State((service, need, interface)): State<(Service, Need, Interface)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
-    let origin = origin(request.extensions(), Interface::Rest);
+    let origin = origin(request.extensions(), interface);
     let _place = service.arrive(origin.address)?;
     request.extensions_mut().insert(origin.clone());
     if need == Need::Nothing {
@@ -56,7 +56,7 @@ async fn read(request: Request) -> Result<Request, Response> {
 }
 
 /// The bearer token. A request with two is told so.
-fn sole_bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+pub(super) fn sole_bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Refused::new(ProblemType::Malformed, "two `Authorization` headers came; send one"));
     }

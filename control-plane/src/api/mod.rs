@@ -39,25 +39,27 @@ mod events;
 mod audit;
 mod history;
 mod feed;
+mod graphql;
 mod health;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing;
+use axum::{Extension, Router};
 use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use extract::read;
 pub use health::metrics_router;
 pub use idempotency::IdempotencyKeys;
 pub use problem_type::ProblemType;
-pub use settings::{ApiSettings, CorsSettings, RateSettings, WebOrigin, WebOriginError};
+pub use settings::{ApiSettings, CorsSettings, GraphqlSettings, RateSettings, WebOrigin, WebOriginError};
 
+use crate::graphql::Graph;
 use crate::service::Service;
 use endpoint::Endpoint;
 
@@ -73,14 +75,18 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// [`metrics_router`].
 pub fn router(service: Service, settings: &ApiSettings, serve_metrics: bool) -> Router {
     let guarded = endpoints().into_iter().fold(Router::new(), |router, endpoint| {
-        let guard = middleware::from_fn_with_state((service.clone(), endpoint.need), guard::guard);
+        let of = (service.clone(), endpoint.need, endpoint.interface);
+        let guard = middleware::from_fn_with_state(of, guard::guard);
         router.route(&endpoint.path, endpoint.handler.route_layer(guard))
     });
+    let graph = Graph::new(service.clone(), settings.graphql.clone());
     let router = guarded
         .merge(health::routes(serve_metrics))
         .merge(openapi::routes())
         .merge(docs_page::routes())
-        .merge(feed::routes());
+        .merge(feed::routes())
+        .merge(graphql::routes())
+        .layer(Extension(graph));
     // Routes and no fallback, so that the router can be merged with one that has its own.
     let router = router
         .route("/", routing::any(problem::no_such_address))
@@ -114,6 +120,7 @@ fn endpoints() -> Vec<Endpoint> {
         audit::endpoints(),
         history::endpoints(),
         feed::endpoints(),
+        graphql::endpoints(),
     ];
     topics.into_iter().flatten().collect()
 }

@@ -87,18 +87,17 @@ impl Refused {
         Some(Self { kind, detail, faults, members, headers })
     }
 
+    /// The problem of a request.
+    pub(super) fn problem(self, instance: Option<String>) -> Problem {
+        let Self { kind, detail, faults, .. } = self;
+        Problem { instance, faults, ..kind.problem(detail) }
+    }
+
     /// The document, as the problem of this request.
-    pub(super) fn render(self, instance: String) -> Response {
-        let Self { kind, detail, faults, members, headers } = self;
-        let status = kind.status();
-        let problem = Problem {
-            kind: kind.uri(),
-            title: kind.title().to_owned(),
-            status: status.as_u16(),
-            detail,
-            instance: Some(instance),
-            faults,
-        };
+    pub(super) fn render(mut self, instance: String) -> Response {
+        let (status, members) = (self.kind.status(), std::mem::take(&mut self.members));
+        let headers = std::mem::take(&mut self.headers);
+        let problem = self.problem(Some(instance));
         let mut document = serde_json::to_value(problem).expect("a problem is always JSON");
         if let Some(known) = document.as_object_mut() {
             known.extend(members);
@@ -129,11 +128,9 @@ impl Refusal {
 
     /// The problem, where it is told in a message and not as the answer of a request.
     pub(crate) fn into_problem(self) -> Problem {
-        let kind = self.problem_type();
-        let detail = self.to_string();
+        let problem = self.problem_type().problem(self.to_string());
         let faults = if let Self::Invalid { faults, .. } = self { faults } else { Vec::new() };
-        let (status, title) = (kind.status().as_u16(), kind.title().to_owned());
-        Problem { kind: kind.uri(), title, status, detail, instance: None, faults }
+        Problem { faults, ..problem }
     }
 }
 

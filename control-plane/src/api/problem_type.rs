@@ -1,6 +1,7 @@
 //! The types of problems: one list, from which answers and documentation follow.
 
 use axum::http::StatusCode;
+use towpath_resource::api::Problem;
 
 macro_rules! problem_types {
     ($($(#[doc = $doc:literal])* $name:ident $status:ident $slug:literal $title:literal $meaning:literal;)*) => {
@@ -80,6 +81,9 @@ problem_types! {
     /// 422, of several documents.
     PartlyRefused UNPROCESSABLE_ENTITY "partly-refused" "Some were refused"
         "Some of the documents were refused, the others were taken. `results` says for each what became of it.";
+    /// 422, of a GraphQL request.
+    TooCostly UNPROCESSABLE_ENTITY "too-costly" "More than is allowed"
+        "The GraphQL request is too deep, too long or asks for too much. The detail names the limit. Ask for less, or in several requests.";
     /// 422, of an idempotency key.
     KeyReused UNPROCESSABLE_ENTITY "idempotency-key-reused" "Key used for something else"
         "The same `Idempotency-Key` came with another request within 24 hours. Use a key for one request only.";
@@ -104,6 +108,18 @@ impl ProblemType {
     /// The URI by which documents name it.
     pub fn uri(self) -> String {
         format!("towpath:{}", self.slug())
+    }
+
+    /// A problem of this type, of which no more is known than this.
+    pub(crate) fn problem(self, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind: self.uri(),
+            title: self.title().to_owned(),
+            status: self.status().as_u16(),
+            detail: detail.into(),
+            instance: None,
+            faults: Vec::new(),
+        }
     }
 
     /// The type of a bare status.

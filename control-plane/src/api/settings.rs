@@ -11,6 +11,26 @@ pub struct ApiSettings {
     pub cors: CorsSettings,
     /// How often someone may ask.
     pub rate: RateSettings,
+    /// What one request of GraphQL may ask for.
+    pub graphql: GraphqlSettings,
+}
+
+/// What one request of GraphQL may ask for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GraphqlSettings {
+    /// Levels of fields within fields. Tools that ask for the schema need 15. Default: 16.
+    pub depth: usize,
+    /// What it may cost: one for each field of each item that may come. Default: 50000.
+    pub cost: u32,
+    /// Operations, aliases counted. Default: 20.
+    pub operations: u32,
+}
+
+impl Default for GraphqlSettings {
+    fn default() -> Self {
+        Self { depth: 16, cost: 50_000, operations: 20 }
+    }
 }
 
 /// Which web pages may use the API from a browser.

@@ -21,6 +21,7 @@ mod scopes;
 mod certificates;
 mod oidc;
 mod matrix;
+mod evenness;
 mod rights;
 
 pub(crate) use operations::operations;

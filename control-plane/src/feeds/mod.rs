@@ -9,8 +9,11 @@ mod message;
 mod socket;
 mod poll;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use poll::poll;
-pub(crate) use socket::{MOST_MESSAGE_BYTES, serve};
+pub(crate) use socket::{
+    Gone, LOGIN_WITHIN, LONGEST_ID, MOST_MESSAGE_BYTES, MOST_SILENCE, MOST_SUBSCRIPTIONS, PING_EVERY,
+    WAITING_ITEMS, send, serve,
+};
 pub(crate) use topic::Topic;

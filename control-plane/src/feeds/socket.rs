@@ -20,19 +20,20 @@ use crate::service::{Admission, Need, Refusal, Service};
 /// Largest message that a client may send.
 pub(crate) const MOST_MESSAGE_BYTES: usize = 64 << 10;
 /// Subscriptions of one socket.
-const MOST_SUBSCRIPTIONS: usize = 16;
+pub(crate) const MOST_SUBSCRIPTIONS: usize = 16;
 /// Longest name that a client may give to a subscription.
-const LONGEST_ID: usize = 64;
+pub(crate) const LONGEST_ID: usize = 64;
 const DEFAULT_CREDIT: u32 = 64;
 /// Credit that a subscription can have at most.
 const MOST_CREDIT: usize = 10_000;
 /// Items that wait for the socket, of all its subscriptions together.
-const WAITING_ITEMS: usize = 16;
+pub(crate) const WAITING_ITEMS: usize = 16;
 /// A client must say who it is within this time.
-const LOGIN_WITHIN: Duration = Duration::from_secs(10);
-const PING_EVERY: Duration = Duration::from_secs(20);
+pub(crate) const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+/// How often a client is asked for a sign of life.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(20);
 /// A client that was silent for so long, answers to pings included, is gone.
-const MOST_SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const MOST_SILENCE: Duration = Duration::from_secs(60);
 /// A client that does not take a message within this time is cut off.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -83,7 +84,7 @@ fn said(text: &str) -> Result<Said, Refusal> {
 }
 
 /// The client is gone, or shall be.
-struct Gone;
+pub(crate) struct Gone;
 
 struct Session {
     socket: WebSocket,
@@ -256,7 +257,8 @@ fn text(told: &Told) -> Message {
     Message::Text(serde_json::to_string(told).expect("what is told is always JSON").into())
 }
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+/// Sends a message, unless the client does not take it in time.
+pub(crate) async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
     match tokio::time::timeout(TAKEN_WITHIN, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Gone),

@@ -14,12 +14,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::api::tests::fixture::{Fixture, TOKEN};
 use crate::api::{ApiSettings, RateSettings};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const SITE: &str = r#"{"apiVersion":"towpath/v1","kind":"Site","metadata":{"name":"port"}}"#;
 
 /// Serves the API of a fixture and says where.
-async fn served(fixture: &Fixture) -> SocketAddr {
+pub(crate) async fn served(fixture: &Fixture) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = fixture.router.clone();
@@ -36,12 +36,12 @@ async fn opened(at: SocketAddr, arguments: &str, token: Option<&str>) -> Result<
     connect_async(request).await.map(|(socket, _)| socket)
 }
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::Text(message.to_string().into())).await.unwrap();
 }
 
 /// The next message, pings passed over.
-async fn hear(socket: &mut Socket) -> Value {
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
         match next.expect("nothing is said").expect("the socket is closed").unwrap() {
@@ -53,7 +53,7 @@ async fn hear(socket: &mut Socket) -> Value {
 }
 
 /// The status of a refused opening.
-fn refused(opened: Result<Socket, Error>) -> StatusCode {
+pub(crate) fn refused(opened: Result<Socket, Error>) -> StatusCode {
     match opened {
         Err(Error::Http(response)) => StatusCode::from_u16(response.status().as_u16()).unwrap(),
         Err(other) => panic!("{other}"),

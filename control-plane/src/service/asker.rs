@@ -41,6 +41,14 @@ impl Asker {
         self.noted(self.principal.decide(permission, Some(target)))
     }
 
+    /// Decides whether this may be done on something at least.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn require_somewhere(&self, permission: Permission) -> Result<(), Denied> {
+        self.noted(self.principal.decide(permission, None))
+    }
+
     /// Decides whether all of this may be given to another.
     ///
     /// # Errors

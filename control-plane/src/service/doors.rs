@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use tokio::sync::OwnedSemaphorePermit;
-use towpath_catalog::Origin;
+use towpath_catalog::{Actor, Origin};
 
 use super::limits::Left;
 use super::{Admission, Need, Refusal, Service};
@@ -41,5 +41,15 @@ impl Service {
         let admission = admitted?;
         let left = self.0.limits.of_principal(&admission.asker.cause.actor)?;
         Ok((admission, left))
+    }
+
+    /// Counts so many more requests of someone who was let in, as far as that many can ever come at once.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub fn charge(&self, actor: &Actor, requests: u64) -> Result<(), Refusal> {
+        let counted = requests.min(self.0.limits.at_once());
+        (0..counted).try_for_each(|_| self.0.limits.of_principal(actor).map(drop))?;
+        Ok(())
     }
 }

@@ -109,6 +109,10 @@ fn told(found: Found, name: Name, seal: &Seal) -> Response {
     )
 }
 
+/// Says of an answer that it may be another when the same request is sent again, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passing;
+
 /// A key whose request is under way. Without an answer that is kept, it leaves the key free.
 struct Held {
     keys: IdempotencyKeys,
@@ -120,7 +124,8 @@ struct Held {
 impl Held {
     async fn finish(mut self, response: Response) -> Response {
         let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == LINES);
-        if is_stream || answer::may_succeed_later(response.status()) {
+        let passing = response.extensions().get::<Passing>().is_some();
+        if is_stream || passing || answer::may_succeed_later(response.status()) {
             return response;
         }
         let answer = Answer::of(response).await;

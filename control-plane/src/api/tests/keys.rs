@@ -12,7 +12,7 @@ use crate::control::bearer::Bearer;
 
 impl Fixture {
     /// Makes a key with these grants.
-    pub(super) async fn key(&self, name: &str, grants: Value) -> String {
+    pub(crate) async fn key(&self, name: &str, grants: Value) -> String {
         let made = self.post("/v1/keys", &json!({ "name": name, "grants": grants }).to_string()).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         made.json()["key"].as_str().unwrap().to_owned()

@@ -10,8 +10,8 @@ use towpath_resource::{BuiltInRole, Permissions};
 
 use super::doors::concrete;
 use super::fixture::Fixture;
-use crate::api::endpoint::Endpoint;
 use crate::api::endpoints;
+use crate::graphql;
 use crate::service::Need;
 
 /// Set to write the page instead of comparing it.
@@ -20,14 +20,14 @@ const WRITE: &str = "TOWPATH_WRITE_DOCS";
 const HEAD: &str = "\
 # Permissions
 
-What each endpoint of the API needs, and which of the built-in roles have it everywhere. A role that is given within a
+What each endpoint of the API and each operation of GraphQL needs, and which of the built-in roles have it everywhere. A role that is given within a
 scope reaches only what lies within it; [access](access.md) says how. This page is made from the API itself:
 `TOWPATH_WRITE_DOCS=1 cargo nextest run -p towpath-control matrix` writes it.
 ";
 
-/// What an endpoint needs, in a word.
-fn need(endpoint: &Endpoint) -> String {
-    match endpoint.need {
+/// What is needed, in a word.
+fn word(need: Need) -> String {
+    match need {
         Need::Nothing => "nothing".to_owned(),
         Need::ToBeKnown => "to be known".to_owned(),
         Need::DecidedByContent => "what each document needs".to_owned(),
@@ -35,8 +35,8 @@ fn need(endpoint: &Endpoint) -> String {
     }
 }
 
-fn allows(role: BuiltInRole, endpoint: &Endpoint) -> bool {
-    match endpoint.need {
+fn allows(role: BuiltInRole, need: Need) -> bool {
+    match need {
         Need::Permission(needed) => {
             role.permissions().into_iter().any(|some: Permissions| some.contain(needed))
         }
@@ -44,17 +44,29 @@ fn allows(role: BuiltInRole, endpoint: &Endpoint) -> bool {
     }
 }
 
-fn page() -> String {
-    let mut page = format!("{HEAD}\n| endpoint | needs |");
+/// A row for each of these: what it needs, and which roles have that.
+fn table(page: &mut String, what: &str, rows: impl Iterator<Item = (String, Need)>) {
+    write!(page, "\n| {what} | needs |").unwrap();
     BuiltInRole::ALL.iter().for_each(|role| write!(page, " {} |", role.as_str()).unwrap());
     page.push_str("\n|---|---|");
     BuiltInRole::ALL.iter().for_each(|_| page.push_str(":-:|"));
-    for endpoint in endpoints() {
-        write!(page, "\n| `{} {}` | {} |", endpoint.method, endpoint.path, need(&endpoint)).unwrap();
+    for (name, need) in rows {
+        write!(page, "\n| `{name}` | {} |", word(need)).unwrap();
         for role in BuiltInRole::ALL {
-            page.push_str(if allows(role, &endpoint) { " ✓ |" } else { " – |" });
+            page.push_str(if allows(role, need) { " ✓ |" } else { " – |" });
         }
     }
+}
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    let rest = endpoints().into_iter();
+    table(&mut page, "endpoint", rest.map(|one| (format!("{} {}", one.method, one.path), one.need)));
+    page.push_str("\n\n## GraphQL\n");
+    let graphql = graphql::operations().into_iter();
+    let named =
+        graphql.map(|one| (format!("{} {}", one.root.as_str().to_ascii_lowercase(), one.name), one.need));
+    table(&mut page, "operation", named);
     page.push_str("\n\n## Roles\n\n| permission |");
     BuiltInRole::ALL.iter().for_each(|role| write!(page, " {} |", role.as_str()).unwrap());
     page.push_str("\n|---|");
@@ -80,7 +92,7 @@ async fn every_endpoint_lets_in_whom_the_table_of_permissions_says_and_nobody_el
         for endpoint in endpoints() {
             let path = concrete(&endpoint.path);
             let answer = fixture.send(endpoint.method.clone(), &path, Some(&key), Body::empty()).await;
-            let expected = allows(role, &endpoint);
+            let expected = allows(role, endpoint.need);
             let (status, is_open) = (answer.status.as_u16(), endpoint.need == Need::Nothing);
             if (status == 403) == expected || (status == 401 && !is_open) {
                 wrong.push(format!("{} {path} by {}: {status}", endpoint.method, role.as_str()));

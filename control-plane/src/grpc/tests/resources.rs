@@ -206,7 +206,7 @@ fn site(description: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_same_change_leaves_the_same_event_by_rest_and_by_grpc() {
+async fn the_same_change_leaves_the_same_event_by_rest_by_grpc_and_by_graphql() {
     let spec = json!({ "description": "The plant" });
     let by_rest = {
         let fixture = Fixture::new();
@@ -216,16 +216,27 @@ async fn the_same_change_leaves_the_same_event_by_rest_and_by_grpc() {
     };
     let by_grpc = {
         let fixture = Fixture::new();
-        let resources = vec![resource("Site", "plant", spec)];
+        let resources = vec![resource("Site", "plant", spec.clone())];
         ResourcesClient::new(admin(&fixture))
             .apply(ApplyRequest { resources, dry_run: false })
             .await
             .unwrap();
         last_event(&fixture)
     };
+    let by_graphql = {
+        let fixture = Fixture::new();
+        let query =
+            r#"mutation($spec: SiteSpecInput) { putSite(metadata: {name: "plant"}, spec: $spec) { kind } }"#;
+        let request = json!({ "query": query, "variables": { "spec": spec } });
+        fixture.post("/graphql", &request.to_string()).await;
+        last_event(&fixture)
+    };
     assert_eq!(by_rest["origin"]["interface"], "rest");
+    assert_eq!(by_graphql["origin"]["interface"], "graphql");
     assert_eq!(by_grpc["origin"]["interface"], "grpc");
-    assert_eq!(without_moment(by_rest), without_moment(by_grpc));
+    let by_rest = without_moment(by_rest);
+    assert_eq!(by_rest, without_moment(by_grpc));
+    assert_eq!(by_rest, without_moment(by_graphql));
 }
 
 /// The newest event.

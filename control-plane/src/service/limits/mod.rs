@@ -87,6 +87,11 @@ impl Limits {
         passes(&self.failures, address, "without a valid token from your address")
     }
 
+    /// How many requests of someone known can come at once.
+    pub(super) fn at_once(&self) -> u64 {
+        self.quota.requests
+    }
+
     /// Lets a request of someone known pass.
     pub(super) fn of_principal(&self, actor: &Actor) -> Result<Left, Limited> {
         let verdict = self.principals.lock().take(actor, Instant::now());
