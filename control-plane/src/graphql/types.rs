@@ -1,7 +1,7 @@
 //! GraphQL types from JSON Schemas: what is answered as objects, what is taken as input objects.
 //!
-//! The type of an object within another is called after both: `RouteSpec` and its field `on_error` give
-//! `RouteSpecOnError`. So a new field has its type, and nobody names it.
+//! The type of an object within another is called after both: the field `on_error` of an object `Way` has the type
+//! `WayOnError`. So a new field has its type, and nobody names it.
 
 use std::collections::BTreeMap;
 

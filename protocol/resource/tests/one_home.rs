@@ -33,6 +33,11 @@ const BEHAVIOUR: &[(&str, &str)] = &[
     ("control-plane/src/control/export/mod.rs", "the audit trail is copied"),
     ("control-plane/src/data/inspect.rs", "sources, sinks and routes are asked about"),
     ("control-plane/src/data/route.rs", "a route is delivered"),
+    ("control-plane/src/graphql/feeds.rs", "the records of a route are followed"),
+    (
+        "control-plane/src/graphql/flow.rs",
+        "a route is described, replayed and compared, a source checked, an agent revoked",
+    ),
     ("control-plane/src/grpc/needs.rs", "what calls about one kind need"),
     ("control-plane/src/service/agents.rs", "logs and revocation of agents"),
     ("control-plane/src/service/letters.rs", "a dead letter goes back to its route"),

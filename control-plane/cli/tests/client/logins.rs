@@ -139,7 +139,9 @@ async fn a_logout_ends_the_session_and_keeps_where_the_control_plane_is() {
     desk.run(&["logout"]).await.unwrap();
     assert_eq!(desk.server.asked()[0].authorization, "Bearer old");
     let text = fs::read_to_string(desk.path("context.yaml")).unwrap();
-    assert!(text.contains("server") && !text.contains("old") && !text.contains("r1"), "{text}");
+    // Without the lines of the certificate, in which any letters may follow one another.
+    let told: String = text.lines().filter(|line| line.contains(':')).collect();
+    assert!(told.contains("server") && !told.contains("old") && !told.contains("r1"), "{text}");
     let refused = desk.run(&["status"]).await.unwrap_err().to_string();
     assert!(refused.contains("logged out: run `towpath login`"), "{refused}");
 }

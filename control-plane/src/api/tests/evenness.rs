@@ -7,7 +7,7 @@ use crate::graphql;
 use crate::service::Need;
 
 /// Endpoints without a twin of the same name, and why.
-const OTHERWISE: [(&str, &str); 9] = [
+const OTHERWISE: [(&str, &str); 11] = [
     ("login", "whoever logs in is not known yet, and GraphQL is for those who are"),
     ("refresh_session", "the refresh token is all that is known of whoever asks"),
     ("list_login_providers", "whoever asks is not known yet"),
@@ -15,6 +15,8 @@ const OTHERWISE: [(&str, &str); 9] = [
     ("create_feed_ticket", "the socket takes the token in its first message"),
     ("poll_feed", "subscriptions follow"),
     ("read_stream", "the subscription `records`"),
+    ("list_kinds", "GraphQL tells what its types are by introspection"),
+    ("get_kind", "GraphQL tells what its types are by introspection"),
     ("graphql", "it is GraphQL itself"),
     ("get_graphql_schema", "it is asked for at its address, or by introspection"),
 ];

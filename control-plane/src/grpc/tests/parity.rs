@@ -17,6 +17,7 @@ enum Twin {
 }
 
 const FEED: &str = "for browsers; calls that stream follow the same feeds here";
+const FORMS: &str = "forms are for browsers; reflection tells what messages are";
 const GRAPHQL: &str = "another interface, with operations of its own";
 
 /// Calls that are a way of an operation that REST has behind an argument, or of its feeds.
@@ -41,6 +42,7 @@ fn twin(operation: &str) -> Option<Twin> {
     }
     Some(match operation {
         "create_feed_ticket" | "poll_feed" => Twin::Nothing(FEED),
+        "list_kinds" | "get_kind" => Twin::Nothing(FORMS),
         "graphql" | "get_graphql_schema" => Twin::Nothing(GRAPHQL),
         other => Twin::Call(CALLS.iter().find(|(operation, _)| *operation == other)?.1),
     })
