@@ -18,9 +18,12 @@ pub struct Column {
     /// Whether a value may be absent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nullable: bool,
-    /// What kind of data this is to policy, such as `pii.email`.
+    /// What kind of data this is to policy: its classes, such as `pii.email`, with commas between several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// What minimisation made of its values, such as `mask domain`. None if they are as the source gave them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treatment: Option<String>,
 }
 
 /// The type of a column's values.
@@ -79,12 +82,12 @@ pub enum ColumnType {
 impl Column {
     /// A column whose values may be absent and that carries no class.
     pub fn nullable(name: impl Into<String>, column_type: ColumnType) -> Self {
-        Self { name: name.into(), column_type, nullable: true, class: None }
+        Self { name: name.into(), column_type, nullable: true, class: None, treatment: None }
     }
 
     /// A column that always has a value and carries no class.
     pub fn required(name: impl Into<String>, column_type: ColumnType) -> Self {
-        Self { name: name.into(), column_type, nullable: false, class: None }
+        Self { name: name.into(), column_type, nullable: false, class: None, treatment: None }
     }
 
     /// The Arrow field of this column.

@@ -47,6 +47,8 @@ ids! {
     UserId;
     /// A session that was opened by a login.
     SessionId;
+    /// A policy.
+    PolicyId;
     /// A role.
     RoleId;
     /// A role binding.

@@ -20,6 +20,8 @@ macro_rules! with_kinds {
             Sink SinkSpec sinks "sink" "sinks";
             /// A way from streams to a sink.
             Route RouteSpec routes "route" "routes";
+            /// What may be stored and sent where.
+            Policy PolicySpec policies "policy" "policies";
             /// A set of permissions.
             Role RoleSpec roles "role" "roles";
             /// An OpenID provider whose word on identities is taken.

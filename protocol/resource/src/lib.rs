@@ -20,6 +20,9 @@ pub mod agent;
 pub mod source;
 pub mod sink;
 pub mod route;
+pub mod class;
+pub mod treatment;
+pub mod policy;
 pub mod permission;
 pub mod scope;
 pub mod role;
@@ -42,10 +45,12 @@ pub use adapter::AdapterName;
 pub use agent::AgentSpec;
 pub use audit_export::{AuditExportSpec, ExportTarget, SyslogTransport};
 pub use change::{FieldChange, field_changes};
+pub use class::{Class, ClassPattern, KNOWN_CLASSES};
 pub use document::{Document, SyntaxError, parse_documents};
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use id::{
-    AdminTokenId, AuditExportId, IdentityProviderId, KeyId, RoleBindingId, RoleId, SessionId, TokenId, UserId,
+    AdminTokenId, AuditExportId, IdentityProviderId, KeyId, PolicyId, RoleBindingId, RoleId, SessionId,
+    TokenId, UserId,
 };
 pub use identity_provider::IdentityProviderSpec;
 pub use kind::Kind;
@@ -53,6 +58,7 @@ pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
 pub use permission::{Action, Object, Permission, Permissions};
+pub use policy::{Classification, OnNewField, PolicySpec, Rule};
 pub use read::manifest_from_json;
 pub use resource::{AnyResource, Resource};
 pub use role::{BuiltInRole, RoleSpec};
@@ -65,3 +71,4 @@ pub use sink::SinkSpec;
 pub use site::SiteSpec;
 pub use source::{Capture, ReleaseWhen, SourceSpec};
 pub use spec::{Lookup, Reference, Spec, check_reference, check_references};
+pub use treatment::{Bucket, Encrypt, Hash, Mask, Tokenise, Treatment};

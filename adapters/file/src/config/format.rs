@@ -131,6 +131,7 @@ impl DeclaredColumn {
             column_type: self.column_type.clone(),
             nullable: self.nullable,
             class: self.class.clone(),
+            treatment: None,
         }
     }
 }

@@ -1,0 +1,50 @@
+//! Which classes a field has.
+
+use std::collections::BTreeSet;
+
+use towpath_record::{Column, StreamName};
+use towpath_resource::Class;
+
+use crate::rulebook::{Compiled, Rulebook};
+
+/// What is known of a field.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Classified {
+    /// Its classes: those that the source gave it, and those of every policy that covers its stream.
+    pub classes: BTreeSet<Class>,
+    /// Whether anyone said anything of it, be it that it has no class.
+    pub known: bool,
+}
+
+impl Rulebook {
+    /// Which classes a field of this stream has.
+    pub fn classify(&self, stream: &StreamName, column: &Column) -> Classified {
+        let mut found = Classified::default();
+        for class in column.class.iter().flat_map(|classes| classes.split(',')) {
+            found.classes.extend(Class::new(class.trim()).ok());
+            found.known = true;
+        }
+        for policy in self.covering(stream) {
+            policy.classify(stream, &column.name, &mut found);
+        }
+        found
+    }
+}
+
+impl Compiled {
+    fn classify(&self, stream: &StreamName, field: &str, found: &mut Classified) {
+        for (one, fields) in self.policy.spec.classify.iter().zip(&self.fields) {
+            let here = one.streams.is_empty() || one.streams.iter().any(|pattern| pattern.matches(stream));
+            if here && fields.iter().any(|pattern| pattern.is_match(field)) {
+                found.classes.extend(one.classes.iter().cloned());
+                found.known = true;
+            }
+        }
+    }
+}
+
+/// The classes as they stand in a column of a schema.
+pub(crate) fn as_text(classes: &BTreeSet<Class>) -> Option<String> {
+    let words: Vec<_> = classes.iter().map(Class::as_str).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
