@@ -13,6 +13,7 @@ mod trust;
 mod races;
 mod rotation;
 mod privacy;
+mod residency;
 mod cli;
 mod contract;
 mod interfaces;

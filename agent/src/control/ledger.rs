@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! desired.json        the last desired state that was taken over; replaced atomically
-//! ledger/             sled: one tree per source cache, and `released`, how far each lane is released
+//! ledger/             sled: one tree per source cache, `released`, how far each lane is released, and `policies`, which
+//!                     policies the frames in its spool were captured under
 //! ledger.broken-<n>   a ledger that could not be read; kept for inspection, rebuilt from the log's marks
 //! ```
 
@@ -19,6 +20,7 @@ const SLED_CACHE_BYTES: u64 = 2 << 20;
 const FLUSH_EVERY_MS: u64 = 1_000;
 const DESIRED_FILE: &str = "desired.json";
 const RELEASED_TREE: &str = "released";
+const POLICIES_TREE: &str = "policies";
 const BUILT_KEY: &[u8] = b"\0built";
 
 /// The ledger cannot be used.
@@ -146,6 +148,28 @@ impl Ledger {
         tree.insert(lane.to_string(), &seq.to_be_bytes()).map(drop).map_err(|source| self.failed(source))
     }
 
+    /// The fingerprint of the policies under which the frames in a lane's spool were captured; none where none was.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn policies(&self, lane: &LaneId) -> Result<Option<[u8; 32]>, LedgerError> {
+        let stored = self.tree(POLICIES_TREE)?.get(lane.to_string()).map_err(|source| self.failed(source))?;
+        Ok(stored.and_then(|bytes| bytes.as_ref().try_into().ok()))
+    }
+
+    /// Notes under which policies frames are captured from now on. Durable when it returns.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn set_policies(&self, lane: &LaneId, policies: Option<[u8; 32]>) -> Result<(), LedgerError> {
+        let (tree, key) = (self.tree(POLICIES_TREE)?, lane.to_string());
+        let noted = match policies {
+            Some(fingerprint) => tree.insert(key, &fingerprint),
+            None => tree.remove(key),
+        };
+        noted.and_then(|_| tree.flush()).map(drop).map_err(|source| self.failed(source))
+    }
+
     fn tree(&self, name: &str) -> Result<sled::Tree, LedgerError> {
         self.db.open_tree(name).map_err(|source| self.failed(source))
     }
@@ -258,11 +282,16 @@ mod tests {
             ledger.cache(source).unwrap().set_built();
             ledger.cache(source).unwrap().put(b"done/1", b"x").unwrap();
             ledger.set_released(&lane, 12).unwrap();
+            assert_eq!(ledger.policies(&lane).unwrap(), None);
+            ledger.set_policies(&lane, Some([7; 32])).unwrap();
         }
         let ledger = Ledger::open(dir.path()).unwrap();
         assert!(ledger.cache(source).unwrap().is_built());
         assert_eq!(ledger.cache(source).unwrap().scan(b"done/", None, 9).unwrap().len(), 1);
         assert_eq!(ledger.released(&lane).unwrap(), 12);
+        assert_eq!(ledger.policies(&lane).unwrap(), Some([7; 32]));
+        ledger.set_policies(&lane, None).unwrap();
+        assert_eq!(ledger.policies(&lane).unwrap(), None);
     }
 
     #[test]

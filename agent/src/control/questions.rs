@@ -12,6 +12,7 @@ use towpath_resource::desired::DesiredSource;
 use super::reconcile::Reconciler;
 use super::secrets;
 use crate::data::capture::ResendOrder;
+use crate::data::minimise;
 use crate::data::table::{self, Keys, Pace};
 use crate::link::{Asked, Reply};
 use crate::log_ring::LogRing;
@@ -108,6 +109,7 @@ fn resend(
     let (source, lane) = source(reconciler, &asked.source)?;
     let reader = source_reader(registry, source)?;
     let (stream, schema) = (stream(&asked.stream)?, schema(&asked.schema)?);
+    minimise::check_reading(source, &stream, &schema)?;
     let texts = asked.keys.as_ref().map(|keys| keys.key.clone()).unwrap_or_default();
     if texts.len() > MOST_RESENT {
         return Err(unreadable(&format!("{} rows at a time; {MOST_RESENT} may be", texts.len())));
@@ -183,9 +185,11 @@ fn table(
     rows: WhichRows,
 ) -> Result<(Box<dyn TableReader>, Reading), AdapterError> {
     let table = table.ok_or_else(|| unreadable(&"it names no table"))?;
+    let (stream, schema) = (stream(&table.stream)?, schema(&table.schema)?);
     let (owner, reader) = match &table.system {
         Some(link::table::System::Source(id)) => {
             let (source, _) = source(reconciler, id)?;
+            minimise::check_reading(source, &stream, &schema)?;
             (source.name.clone(), source_reader(registry, source)?)
         }
         Some(link::table::System::Sink(id)) => {
@@ -196,7 +200,7 @@ fn table(
         }
         None => return Err(unreadable(&"it names neither source nor sink")),
     };
-    Ok((reader, Reading { owner, stream: stream(&table.stream)?, schema: schema(&table.schema)?, rows }))
+    Ok((reader, Reading { owner, stream, schema, rows }))
 }
 
 fn source<'a>(

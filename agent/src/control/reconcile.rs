@@ -17,6 +17,7 @@ use super::secrets;
 use super::status::Board;
 use crate::data::capture::ResendOrder;
 use crate::data::lane::{self, LaneTools};
+use crate::data::minimise;
 use crate::data::route;
 use crate::link::RouteHandle;
 
@@ -204,6 +205,7 @@ fn check(registry: &Registry, desired: &Desired) -> Result<(), Trouble> {
         since: Some(Timestamp::now()),
     };
     for source in &desired.sources {
+        minimise::check(source).map_err(|error| trouble("source", &source.name, &error))?;
         // A secret that is missing is this source's own trouble, found when it starts.
         let config = secrets::resolve(&source.config).unwrap_or_else(|_| source.config.clone());
         let built = registry.source(source.adapter.as_str(), &config).map(drop);

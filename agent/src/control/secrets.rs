@@ -41,7 +41,8 @@ fn resolve_text(text: &str) -> Result<String, AdapterError> {
     Ok(resolved)
 }
 
-fn look_up(reference: &str) -> Result<String, AdapterError> {
+/// The secret that a reference stands for.
+pub(crate) fn look_up(reference: &str) -> Result<String, AdapterError> {
     match reference.parse::<SecretReference>() {
         Ok(SecretReference::Env(name)) => std::env::var(name)
             .map_err(|_| refused(reference, "set this variable in the agent's environment")),

@@ -1,4 +1,4 @@
-//! Capture: batches what a source emits, per stream, and seals it into frames of the lane's chain.
+//! Capture: what a source emits is minimised, batched per stream, and sealed into frames of the lane's chain.
 
 mod pause;
 mod batcher;
@@ -17,6 +17,7 @@ use towpath_resource::observed::Condition;
 use towpath_spool::LaneQueue;
 
 use super::lane::{LaneError, LaneTools};
+use super::minimise::Minimise;
 use super::settle::Unsettled;
 use crate::control::status::waiting;
 
@@ -31,6 +32,7 @@ pub(crate) struct Capture<'a, F> {
     pub(crate) source: &'a DesiredSource,
     pub(crate) queue: LaneQueue,
     pub(crate) unsettled: Arc<Mutex<Unsettled>>,
+    pub(crate) minimise: Minimise,
     pub(crate) batcher: Batcher,
     /// Taken only while a thread seals.
     pub(crate) chain: Option<Chain>,
@@ -85,6 +87,7 @@ impl<F: FnOnce()> Capture<'_, F> {
     }
 
     async fn push(&mut self, emission: Emission) -> Result<(), LaneError> {
+        let emission = self.minimise.emission(emission)?;
         for parcel in self.batcher.push(Instant::now(), now_us(), emission) {
             self.spool(parcel).await?;
         }

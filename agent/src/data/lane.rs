@@ -4,6 +4,7 @@
 //!   a spool that goes on, a cache that knows ──▶ resume: the source reads on behind the newest spooled frame
 //!   a spool that goes on, a cache that was lost ──▶ resume, with every mark of the lane to rebuild the cache from
 //!   no frames, or damaged, or not what the log expects ──▶ fresh: a new epoch, from where the log ends
+//!   frames that were captured under other policies ──▶ fresh, if the source can still give them
 //! ```
 //!
 //! A fresh start needs the control plane; resuming does not. Shipping is the link's work: it reads the spool by
@@ -19,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use towpath_adapter_api::{
     AdapterError, ErrorKind, Precedence, Reaction, Registry, Resume, SourceContext, SourceDriver,
 };
+use towpath_minimise::Held;
 use towpath_record::{LaneId, SealError};
 use towpath_resource::ReleaseWhen;
 use towpath_resource::desired::DesiredSource;
@@ -27,6 +29,7 @@ use towpath_session::{Backoff, BackoffConfig, LaneGrant};
 use towpath_spool::{LaneQueue, Spool, SpoolError};
 
 use super::capture::{Batcher, Capture, Chain, Limits, Pause, ResendOrder};
+use super::minimise::{self, Minimise};
 use super::schemas::{SchemaStore, SchemaStoreError};
 use super::settle::{Settle, Unsettled};
 use crate::control::ledger::{Ledger, LedgerError};
@@ -58,6 +61,9 @@ pub(crate) enum LaneError {
     /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// Policies let nothing of a stream pass.
+    #[error(transparent)]
+    Held(#[from] Held),
     /// A parcel does not fit into a frame.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -136,6 +142,7 @@ fn reaction(error: LaneError) -> (Reaction, AdapterError) {
         LaneError::Source(error) => error,
         LaneError::Stopped => AdapterError::new(ErrorKind::Stopped, "agent", "it is stopping"),
         LaneError::Seal(error) => AdapterError::new(ErrorKind::Config, "capture", error.to_string()),
+        LaneError::Held(held) => AdapterError::new(ErrorKind::Config, "policy", held.to_string()),
         held @ LaneError::OnlyHere { .. } => AdapterError::new(ErrorKind::Config, "spool", held.to_string()),
         other => AdapterError::new(ErrorKind::Unavailable, "spool", other.to_string()),
     };
@@ -151,6 +158,7 @@ async fn attempt(
     backoff: &mut Backoff,
 ) -> Result<(), LaneError> {
     let lane = LaneId { source: source.id, region: source.region.clone() };
+    let minimise = Minimise::of(source)?;
     let queue = tools.spool.lane(&lane)?;
     let (start, mut port) = begin(tools, source, &queue, fresh).await?;
     let config = secrets::resolve(&source.config)?;
@@ -181,6 +189,7 @@ async fn attempt(
         source,
         queue: queue.clone(),
         unsettled: unsettled.clone(),
+        minimise,
         batcher: Batcher::new(Limits {
             rows: source.capture.max_rows as usize,
             bytes: usize::try_from(source.capture.max_bytes.0).unwrap_or(usize::MAX),
@@ -221,7 +230,10 @@ async fn begin(
         tools.link.open_lane(queue.lane().clone(), frames, want_marks)
     };
     let built = tools.ledger.cache(source.id)?.is_built();
-    let goes_on = !fresh && queue.damage().is_none() && queue.tail()?.is_some();
+    let policies = minimise::fingerprint(&source.policies);
+    // What the source no longer has stays as it was captured; the region's log refuses what may not stand there.
+    let outdated = source.release == ReleaseWhen::Log && tools.ledger.policies(queue.lane())? != policies;
+    let goes_on = !fresh && !outdated && queue.damage().is_none() && queue.tail()?.is_some();
     let Some(newest) = queue.head().filter(|_| goes_on) else {
         if let Some(damage) = queue.damage() {
             tracing::warn!(source = %source.name, %damage, "the spool is filled again from the source");
@@ -230,6 +242,7 @@ async fn begin(
             return Err(LaneError::OnlyHere { first, last });
         }
         queue.reset().await?;
+        tools.ledger.set_policies(queue.lane(), policies)?;
         let mut port = open(!built);
         let grant = granted(tools, source, &mut port).await?;
         // Of the new chain, the source is released from nothing yet.

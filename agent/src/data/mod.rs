@@ -1,5 +1,6 @@
 //! The way of the data through an agent: from sources into the log, and from the log into sinks.
 
+pub(crate) mod minimise;
 pub(crate) mod capture;
 pub(crate) mod schemas;
 pub(crate) mod settle;

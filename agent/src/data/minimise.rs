@@ -1,0 +1,105 @@
+//! Minimise: what policies forbid is taken out of what a source emits, before any of it is written or sent.
+
+use sha2::{Digest, Sha256};
+use towpath_adapter_api::{AdapterError, Emission, ErrorKind, Rows};
+use towpath_minimise::{Held, KeyError, Keys, Minimiser};
+use towpath_policy::{NamedPolicy, Place, Rulebook};
+use towpath_record::{StreamName, StreamSchema};
+use towpath_resource::desired::{DesiredPolicy, DesiredSource};
+use towpath_resource::Treatment;
+
+use crate::control::secrets;
+
+/// The policies of a lane, at work.
+pub(crate) struct Minimise(Option<Minimiser>);
+
+/// Keys stay on this machine: policies refer to them.
+struct OwnKeys;
+
+impl Keys for OwnKeys {
+    fn key(&self, reference: &str) -> Result<[u8; 32], KeyError> {
+        let text = secrets::look_up(reference).map_err(|error| KeyError(error.to_string()))?;
+        towpath_minimise::parse_key(reference, &text)
+    }
+}
+
+impl Minimise {
+    /// # Errors
+    /// A policy cannot be understood, or its key is not there.
+    pub(crate) fn of(source: &DesiredSource) -> Result<Self, AdapterError> {
+        if source.policies.is_empty() {
+            return Ok(Self(None));
+        }
+        let minimiser = Minimiser::new(rulebook(source)?, source.region.clone(), &OwnKeys);
+        minimiser.map(|minimiser| Self(Some(minimiser))).map_err(|held| refused(&held))
+    }
+
+    /// What may be written and sent of an emission. Its position and marks stay.
+    ///
+    /// # Errors
+    /// Nothing of it may.
+    pub(crate) fn emission(&mut self, emission: Emission) -> Result<Emission, Held> {
+        let Some(minimiser) = self.0.as_mut().filter(|minimiser| minimiser.covers(&emission.stream)) else {
+            return Ok(emission);
+        };
+        let rows = match emission.rows {
+            Rows::Records { schema, batch } => {
+                let work = || minimiser.records(&emission.stream, schema, batch);
+                let (schema, batch) = tokio::task::block_in_place(work)?;
+                if batch.num_rows() == 0 { Rows::Progress } else { Rows::Records { schema, batch } }
+            }
+            Rows::DeadLetters(letters) => Rows::DeadLetters(minimiser.dead_letters(&emission.stream, letters)),
+            Rows::Progress => Rows::Progress,
+        };
+        Ok(Emission { rows, ..emission })
+    }
+}
+
+/// Tells policies apart from those that a lane's frames were captured under; none where there is no policy.
+pub(crate) fn fingerprint(policies: &[DesiredPolicy]) -> Option<[u8; 32]> {
+    let text = serde_json::to_vec(policies).expect("policies are always JSON");
+    (!policies.is_empty()).then(|| Sha256::digest(&text).into())
+}
+
+/// Whether rows may be read beside the flow of a stream, to be summed up, listed and sent again as its schema says.
+///
+/// # Errors
+/// Policies change them on their way, so what was delivered is not what stands at the source.
+pub(crate) fn check_reading(
+    source: &DesiredSource,
+    stream: &StreamName,
+    schema: &StreamSchema,
+) -> Result<(), AdapterError> {
+    let rulebook = rulebook(source)?;
+    let place = Place { region: &source.region, purpose: None };
+    let is_changed = |column: &towpath_record::Column| {
+        let decided = rulebook.field(stream, column, place).decision.treatment;
+        column.treatment.is_some() || decided != Treatment::Allow
+    };
+    let changed = schema.columns().iter().find(|column| is_changed(column));
+    let why = match (changed, rulebook.filters(stream).next()) {
+        (None, None) => return Ok(()),
+        (Some(column), _) => format!("policies change its field `{}` on its way", column.name),
+        (None, Some((policy, _))) => format!("policy {policy} lets only some of its rows pass"),
+    };
+    let message = format!("{why}, so its rows cannot be compared with those that were delivered");
+    Err(AdapterError::new(ErrorKind::Config, stream.as_str(), message))
+}
+
+/// Whether the policies of a source can be understood. Whether their keys are there shows when it starts.
+///
+/// # Errors
+/// They cannot.
+pub(crate) fn check(source: &DesiredSource) -> Result<(), AdapterError> {
+    rulebook(source).map(drop)
+}
+
+fn rulebook(source: &DesiredSource) -> Result<Rulebook, AdapterError> {
+    let policies = source.policies.iter().cloned();
+    let named = policies.map(|policy| NamedPolicy { name: policy.name, spec: policy.spec });
+    Rulebook::new(named).map_err(|error| refused(&error))
+}
+
+fn refused(error: &dyn std::fmt::Display) -> AdapterError {
+    AdapterError::new(ErrorKind::Config, "policy", error.to_string())
+}
