@@ -1,7 +1,10 @@
 //! What each agent shall run, as it follows from the resources.
 
+use std::sync::Arc;
+
 use towpath_record::{AgentId, RegionName};
-use towpath_resource::desired::{Desired, DesiredSink, DesiredSource};
+use towpath_resource::PolicySpec;
+use towpath_resource::desired::{Desired, DesiredPolicy, DesiredSink, DesiredSource};
 
 use crate::state::State;
 
@@ -16,6 +19,7 @@ impl State {
         let agent = self.agent(id)?;
         let region =
             self.sites.get(&agent.spec.site).map_or_else(RegionName::main, |site| site.spec.region.clone());
+        let policies = self.desired_policies();
         let (sources, sinks) = (self.sources_of(agent.name()), self.sinks_of(agent.name()));
         Some(Desired {
             generation: self.desired_generation(id),
@@ -30,6 +34,7 @@ impl State {
                     capture: source.spec.capture.clone(),
                     release: source.spec.release,
                     region: region.clone(),
+                    policies: policies.clone(),
                 })
                 .collect(),
             sinks: sinks
@@ -41,5 +46,14 @@ impl State {
                 })
                 .collect(),
         })
+    }
+    /// All policies: which streams a source has is known only when it is read.
+    fn desired_policies(&self) -> Arc<[DesiredPolicy]> {
+        let policies = self.policies.values().map(|policy| DesiredPolicy {
+            name: policy.name().clone(),
+            // Lanes begin anew when this changes, for which a description is no reason.
+            spec: PolicySpec { description: String::new(), ..policy.spec.clone() },
+        });
+        policies.collect()
     }
 }

@@ -1,5 +1,6 @@
 //! How an event changes the state. Total: an event that is in the log is a fact, and whatever the state, it is taken in.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -164,12 +165,19 @@ impl State {
                 self.agents.get(&source.spec.agent).map(|a| a.id).into_iter().collect()
             }
             AnyResource::Sink(sink) => self.agents.get(&sink.spec.agent).map(|a| a.id).into_iter().collect(),
+            AnyResource::Policy(_) => self.readers(),
             _ => Vec::new(),
         };
         for id in ids {
             self.desired_generations.insert_mut(id, seq);
             touched.push(Key::DesiredGeneration(id));
         }
+    }
+
+    /// The agents that read sources.
+    fn readers(&self) -> Vec<AgentId> {
+        let names: BTreeSet<_> = self.sources.values().map(|source| &source.spec.agent).collect();
+        names.into_iter().filter_map(|name| self.agents.get(name)).map(|agent| agent.id).collect()
     }
 
     fn forget_old_tokens(&mut self, now: Timestamp, touched: &mut Vec<Key>) {

@@ -1,6 +1,6 @@
 //! Applying, deleting and replaying.
 
-use towpath_catalog::{AcceptedSchema, DeleteError, Event, EventKind, Outcome};
+use towpath_catalog::{AcceptedSchema, DeleteError, Event, EventKind, Outcome, State};
 use towpath_record::{SchemaHash, StreamName};
 use towpath_resource::{Kind, SourceSpec, StartFrom};
 
@@ -122,6 +122,31 @@ fn only_the_agents_concerned_are_given_something_new_to_run() {
     catalog.delete(Kind::Source, &name("crm-out"), &admin()).unwrap();
     let desired = catalog.state().desired(other).unwrap();
     assert_eq!((desired.generation, desired.sources.len()), (catalog.state().seq, 0));
+}
+
+#[test]
+fn a_changed_policy_changes_what_every_reader_runs_and_its_description_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, plant) = furnished(&dir);
+    let idle = catalog.join("plant", "plant-2");
+    let before = catalog.state();
+    let policy = |more: &str| {
+        let spec = format!("{{streams: [crm.**], rules: [{{classes: ['*'], then: drop}}]{more}}}");
+        resource("Policy", "customers", &spec)
+    };
+    catalog.put(policy("")).unwrap();
+    let after = catalog.state();
+    assert_eq!(after.desired_generation(plant), after.seq);
+    assert_eq!(after.desired_generation(idle), before.desired_generation(idle), "it reads nothing");
+    let sources = |state: &State| state.desired(plant).unwrap().sources;
+    assert_ne!(sources(&after), sources(&before));
+    assert_eq!(sources(&after)[0].policies[0].name, name("customers"));
+
+    catalog.put(policy(", description: Whom we sell to")).unwrap();
+    assert_eq!(sources(&catalog.state()), sources(&after), "lanes go on as they are");
+
+    catalog.delete(Kind::Policy, &name("customers"), &admin()).unwrap();
+    assert_eq!(sources(&catalog.state()), sources(&before));
 }
 
 #[test]
