@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use towpath_adapter_api::{Cache, CacheError};
 use towpath_record::{LaneId, SourceId};
-use towpath_resource::desired::Desired;
+use towpath_resource::desired::{Desired, DesiredPolicy};
 use towpath_segment::private;
 
 const SLED_CACHE_BYTES: u64 = 2 << 20;
@@ -148,26 +148,24 @@ impl Ledger {
         tree.insert(lane.to_string(), &seq.to_be_bytes()).map(drop).map_err(|source| self.failed(source))
     }
 
-    /// The fingerprint of the policies under which the frames in a lane's spool were captured; none where none was.
+    /// The policies under which the frames in a lane's spool were captured.
     ///
     /// # Errors
     /// sled failed.
-    pub(crate) fn policies(&self, lane: &LaneId) -> Result<Option<[u8; 32]>, LedgerError> {
+    pub(crate) fn policies(&self, lane: &LaneId) -> Result<Vec<DesiredPolicy>, LedgerError> {
         let stored = self.tree(POLICIES_TREE)?.get(lane.to_string()).map_err(|source| self.failed(source))?;
-        Ok(stored.and_then(|bytes| bytes.as_ref().try_into().ok()))
+        Ok(stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// Notes under which policies frames are captured from now on. Durable when it returns.
     ///
     /// # Errors
     /// sled failed.
-    pub(crate) fn set_policies(&self, lane: &LaneId, policies: Option<[u8; 32]>) -> Result<(), LedgerError> {
-        let (tree, key) = (self.tree(POLICIES_TREE)?, lane.to_string());
-        let noted = match policies {
-            Some(fingerprint) => tree.insert(key, &fingerprint),
-            None => tree.remove(key),
-        };
-        noted.and_then(|_| tree.flush()).map(drop).map_err(|source| self.failed(source))
+    pub(crate) fn set_policies(&self, lane: &LaneId, policies: &[DesiredPolicy]) -> Result<(), LedgerError> {
+        let tree = self.tree(POLICIES_TREE)?;
+        let text = serde_json::to_vec(policies).expect("policies are always JSON");
+        let noted = tree.insert(lane.to_string(), text).and_then(|_| tree.flush());
+        noted.map(drop).map_err(|source| self.failed(source))
     }
 
     fn tree(&self, name: &str) -> Result<sled::Tree, LedgerError> {
@@ -271,6 +269,11 @@ mod tests {
     use super::*;
     use towpath_record::RegionName;
 
+    fn policy() -> DesiredPolicy {
+        let spec = serde_json::json!({ "streams": ["crm.**"], "rules": [] });
+        serde_json::from_value(serde_json::json!({ "name": "people", "spec": spec })).unwrap()
+    }
+
     #[test]
     fn the_ledger_comes_back_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
@@ -282,16 +285,14 @@ mod tests {
             ledger.cache(source).unwrap().set_built();
             ledger.cache(source).unwrap().put(b"done/1", b"x").unwrap();
             ledger.set_released(&lane, 12).unwrap();
-            assert_eq!(ledger.policies(&lane).unwrap(), None);
-            ledger.set_policies(&lane, Some([7; 32])).unwrap();
+            assert_eq!(ledger.policies(&lane).unwrap(), []);
+            ledger.set_policies(&lane, &[policy()]).unwrap();
         }
         let ledger = Ledger::open(dir.path()).unwrap();
         assert!(ledger.cache(source).unwrap().is_built());
         assert_eq!(ledger.cache(source).unwrap().scan(b"done/", None, 9).unwrap().len(), 1);
         assert_eq!(ledger.released(&lane).unwrap(), 12);
-        assert_eq!(ledger.policies(&lane).unwrap(), Some([7; 32]));
-        ledger.set_policies(&lane, None).unwrap();
-        assert_eq!(ledger.policies(&lane).unwrap(), None);
+        assert_eq!(ledger.policies(&lane).unwrap(), [policy()]);
     }
 
     #[test]

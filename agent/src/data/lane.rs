@@ -230,9 +230,7 @@ async fn begin(
         tools.link.open_lane(queue.lane().clone(), frames, want_marks)
     };
     let built = tools.ledger.cache(source.id)?.is_built();
-    let policies = minimise::fingerprint(&source.policies);
-    // What the source no longer has stays as it was captured; the region's log refuses what may not stand there.
-    let outdated = source.release == ReleaseWhen::Log && tools.ledger.policies(queue.lane())? != policies;
+    let outdated = outdated(tools, source, queue)?;
     let goes_on = !fresh && !outdated && queue.damage().is_none() && queue.tail()?.is_some();
     let Some(newest) = queue.head().filter(|_| goes_on) else {
         if let Some(damage) = queue.damage() {
@@ -241,8 +239,11 @@ async fn begin(
         if let Some((first, last)) = only_here(tools, source, queue)? {
             return Err(LaneError::OnlyHere { first, last });
         }
+        if outdated {
+            tracing::info!(source = %source.name, "policies changed; what waits in the spool is read from the source again");
+        }
         queue.reset().await?;
-        tools.ledger.set_policies(queue.lane(), policies)?;
+        tools.ledger.set_policies(queue.lane(), &source.policies)?;
         let mut port = open(!built);
         let grant = granted(tools, source, &mut port).await?;
         // Of the new chain, the source is released from nothing yet.
@@ -251,6 +252,7 @@ async fn begin(
         let resume = Resume { position: grant.position, rebuild: grant.marks };
         return Ok((Start { chain, resume, acknowledged: 0 }, port));
     };
+    tools.ledger.set_policies(queue.lane(), &source.policies)?;
     let chain = Chain::new(newest.header.lane.clone(), newest.header.epoch, Some(newest.link));
     let mut port = open(!built);
     let mut acknowledged = 0;
@@ -261,6 +263,22 @@ async fn begin(
         resume.rebuild = Some(grant.marks.unwrap_or_default());
     }
     Ok((Start { chain, resume, acknowledged }, port))
+}
+
+/// Whether frames of the spool were captured under policies that are others now. What the source no longer has stays as it
+/// was captured; the region's log refuses what may not stand there.
+fn outdated(tools: &LaneTools, source: &DesiredSource, queue: &LaneQueue) -> Result<bool, LaneError> {
+    if source.release == ReleaseWhen::Spool {
+        return Ok(false);
+    }
+    let changed = minimise::changed(&tools.ledger.policies(queue.lane())?, &source.policies);
+    let mut reader = queue.reader(0);
+    while let Some(frame) = reader.try_next()?.filter(|_| !changed.is_empty()) {
+        if changed.iter().any(|policy| policy.spec.covers(&frame.header().stream)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The frames of the spool that the source was released from, on the trust that the spool keeps them.

@@ -1,12 +1,11 @@
 //! Minimise: what policies forbid is taken out of what a source emits, before any of it is written or sent.
 
-use sha2::{Digest, Sha256};
 use towpath_adapter_api::{AdapterError, Emission, ErrorKind, Rows};
 use towpath_minimise::{Held, KeyError, Keys, Minimiser};
 use towpath_policy::{NamedPolicy, Place, Rulebook};
-use towpath_record::{StreamName, StreamSchema};
-use towpath_resource::desired::{DesiredPolicy, DesiredSource};
+use towpath_record::{Column, StreamName, StreamSchema};
 use towpath_resource::Treatment;
+use towpath_resource::desired::{DesiredPolicy, DesiredSource};
 
 use crate::control::secrets;
 
@@ -55,10 +54,12 @@ impl Minimise {
     }
 }
 
-/// Tells policies apart from those that a lane's frames were captured under; none where there is no policy.
-pub(crate) fn fingerprint(policies: &[DesiredPolicy]) -> Option<[u8; 32]> {
-    let text = serde_json::to_vec(policies).expect("policies are always JSON");
-    (!policies.is_empty()).then(|| Sha256::digest(&text).into())
+/// The policies that are in force at one time only, or say other things then.
+pub(crate) fn changed<'a>(then: &'a [DesiredPolicy], now: &'a [DesiredPolicy]) -> Vec<&'a DesiredPolicy> {
+    let only_in = |these: &'a [DesiredPolicy], those: &'a [DesiredPolicy]| {
+        these.iter().filter(move |policy| !those.contains(policy))
+    };
+    only_in(then, now).chain(only_in(now, then)).collect()
 }
 
 /// Whether rows may be read beside the flow of a stream, to be summed up, listed and sent again as its schema says.
@@ -72,7 +73,7 @@ pub(crate) fn check_reading(
 ) -> Result<(), AdapterError> {
     let rulebook = rulebook(source)?;
     let place = Place { region: &source.region, purpose: None };
-    let is_changed = |column: &towpath_record::Column| {
+    let is_changed = |column: &Column| {
         let decided = rulebook.field(stream, column, place).decision.treatment;
         column.treatment.is_some() || decided != Treatment::Allow
     };
@@ -95,8 +96,7 @@ pub(crate) fn check(source: &DesiredSource) -> Result<(), AdapterError> {
 }
 
 fn rulebook(source: &DesiredSource) -> Result<Rulebook, AdapterError> {
-    let policies = source.policies.iter().cloned();
-    let named = policies.map(|policy| NamedPolicy { name: policy.name, spec: policy.spec });
+    let named = source.policies.iter().cloned().map(|policy| NamedPolicy { name: policy.name, spec: policy.spec });
     Rulebook::new(named).map_err(|error| refused(&error))
 }
 

@@ -49,7 +49,7 @@ impl Rulebook {
 
     /// The policies that cover the stream.
     pub(crate) fn covering<'a>(&'a self, stream: &'a StreamName) -> impl Iterator<Item = &'a Compiled> {
-        self.0.iter().filter(|one| one.policy.spec.streams.iter().any(|pattern| pattern.matches(stream)))
+        self.0.iter().filter(|one| one.policy.spec.covers(stream))
     }
 
     /// The rows that pass: every policy's filter must let a row through.

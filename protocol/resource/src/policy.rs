@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath_record::{RegionName, ResourceName};
+use towpath_record::{RegionName, ResourceName, StreamName};
 
 use crate::class::{Class, ClassPattern};
 use crate::fault::Faults;
@@ -43,6 +43,13 @@ pub struct PolicySpec {
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+}
+
+impl PolicySpec {
+    /// Whether the policy is for this stream.
+    pub fn covers(&self, stream: &StreamName) -> bool {
+        self.streams.iter().any(|pattern| pattern.matches(stream))
+    }
 }
 
 /// What becomes of a field that nobody knows.
