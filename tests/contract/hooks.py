@@ -6,6 +6,7 @@ can say, stands in BEYOND with its reason: whatever else is refused although the
 """
 
 import re
+import uuid
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -101,6 +102,9 @@ def before_call(ctx, case, kwargs):
     for name, value in list((case.headers or {}).items()):
         if isinstance(value, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
             case.headers[name] = re.sub(r"[\x00-\x1f\x7f]", "~", value)
+    # A key is for one request only, and there are few texts that are tried everywhere.
+    if is_valid(case) and "Idempotency-Key" in (case.headers or {}):
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if not isinstance(case.body, dict):
         return
     case.body = at_home(case.body)

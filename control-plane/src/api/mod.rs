@@ -122,5 +122,5 @@ fn endpoints() -> Vec<Endpoint> {
         feed::endpoints(),
         graphql::endpoints(),
     ];
-    topics.into_iter().flatten().collect()
+    topics.into_iter().flatten().map(idempotency::described).collect()
 }

@@ -18,14 +18,16 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use towpath_catalog::Actor;
 use tracing::Instrument;
 
-use super::endpoint::LINES;
+use super::endpoint::{Endpoint, LINES};
 use super::extract::whole_body;
 use super::problem::Refused;
 use super::problem_type::ProblemType;
 use crate::door::bearer;
+use crate::service::Need;
 use answer::Answer;
 use book::{Found, Name};
 pub use keys::IdempotencyKeys;
@@ -36,14 +38,31 @@ pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key, in bytes.
 const LONGEST_KEY: usize = 255;
 
+fn may_change(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method)
+}
+
+/// What the document says of the key, where an endpoint takes one.
+pub(super) fn described(endpoint: Endpoint) -> Endpoint {
+    if !endpoint.guarded || endpoint.need == Need::Nothing || !may_change(&endpoint.method) {
+        return endpoint;
+    }
+    let about = "Who sends the request again with the same key is answered again, and nothing is done twice. Kept for 24 hours.";
+    let schema = json!({ "type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": LONGEST_KEY });
+    endpoint
+        .header("Idempotency-Key", about, schema)
+        .refuses(ProblemType::InProgress)
+        .refuses(ProblemType::KeyReused)
+}
+
 /// Answers a request whose key was used before with what was answered then.
 pub(super) async fn once(keys: &IdempotencyKeys, actor: &Actor, request: Request, next: Next) -> Response {
-    let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
-    let Some(key) = request.headers().get(&KEY).filter(|_| changes).cloned() else {
+    let Some(key) = request.headers().get(&KEY).filter(|_| may_change(request.method())).cloned() else {
         return next.run(request).await;
     };
     let key = key.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > LONGEST_KEY || request.headers().get_all(&KEY).iter().count() > 1 {
+    let is_key = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_key || request.headers().get_all(&KEY).iter().count() > 1 {
         let detail = format!("Idempotency-Key must be one text of 1 to {LONGEST_KEY} visible characters");
         return Refused::new(ProblemType::Invalid, detail).into_response();
     }
