@@ -1,7 +1,9 @@
 //! Minimise: what policies forbid is taken out of what a source emits, before any of it is written or sent.
 
+use std::sync::Arc;
+
 use towpath_adapter_api::{AdapterError, Emission, ErrorKind, Rows};
-use towpath_minimise::{Held, KeyError, Keys, Minimiser};
+use towpath_minimise::{Held, Key, KeyError, Keys, Minimiser};
 use towpath_policy::{NamedPolicy, Place, Rulebook};
 use towpath_record::{Column, StreamName, StreamSchema};
 use towpath_resource::Treatment;
@@ -16,21 +18,24 @@ pub(crate) struct Minimise(Option<Minimiser>);
 struct OwnKeys;
 
 impl Keys for OwnKeys {
-    fn key(&self, reference: &str) -> Result<[u8; 32], KeyError> {
-        let text = secrets::look_up(reference).map_err(|error| KeyError(error.to_string()))?;
-        towpath_minimise::parse_key(reference, &text)
+    fn key(&self, reference: &str) -> Result<Key, KeyError> {
+        let failed = |reason| KeyError { reference: reference.to_owned(), reason };
+        let text = secrets::look_up(reference).map_err(|error| failed(error.to_string()))?;
+        Key::from_hex(&text).map_err(|fault| failed(fault.to_string()))
     }
 }
 
 impl Minimise {
+    /// Of the source's policies. Their keys are looked up when the first rows come that need them.
+    ///
     /// # Errors
-    /// A policy cannot be understood, or its key is not there.
+    /// A policy cannot be understood.
     pub(crate) fn of(source: &DesiredSource) -> Result<Self, AdapterError> {
         if source.policies.is_empty() {
             return Ok(Self(None));
         }
-        let minimiser = Minimiser::new(rulebook(source)?, source.region.clone(), &OwnKeys);
-        minimiser.map(|minimiser| Self(Some(minimiser))).map_err(|held| refused(&held))
+        let minimiser = Minimiser::new(rulebook(source)?, source.region.clone(), Arc::new(OwnKeys));
+        Ok(Self(Some(minimiser)))
     }
 
     /// What may be written and sent of an emission. Its position and marks stay.
@@ -87,7 +92,7 @@ pub(crate) fn check_reading(
     Err(AdapterError::new(ErrorKind::Config, stream.as_str(), message))
 }
 
-/// Whether the policies of a source can be understood. Whether their keys are there shows when it starts.
+/// Whether the policies of a source can be understood. Whether their keys are there shows when rows come.
 ///
 /// # Errors
 /// They cannot.

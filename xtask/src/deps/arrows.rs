@@ -52,6 +52,7 @@ const AGENT: &[&str] = &[
     "towpath-session",
     "towpath-proto",
     "towpath-policy",
+    "towpath-minimise",
     "towpath-resource",
     "towpath-adapter-api",
 ];
