@@ -16,6 +16,9 @@ const SEED_VARIABLE: &str = "TOWPATH_CONTRACT_SEED";
 /// However busy the machine, it is done by then.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The lines of its log that are told when it found something: the request and the answer stand in them.
+const REPORT: usize = 400;
+
 /// As many requests as there are come from one admin at one address, and many of them without a valid token.
 const CONTROL: &str =
     "api: {rate: {per_principal: 1000000, per_address: 1000000, failures_per_address: 1000000}}\n";
@@ -65,7 +68,7 @@ async fn the_document_is_valid_and_every_answer_is_one_that_it_foresees() -> Res
     let seed = std::env::var(SEED_VARIABLE).unwrap_or_else(|_| SEED.to_owned());
     println!("the seed is {seed}");
     let config = folder().join("schemathesis.toml");
-    tool("schemathesis", &fleet)?
+    let mut run = tool("schemathesis", &fleet)?
         .environment("PYTHONPATH", folder().display().to_string())
         .environment("TOWPATH_TOKEN", fleet.api().token())
         .arguments(["--config-file"])
@@ -74,6 +77,8 @@ async fn the_document_is_valid_and_every_answer_is_one_that_it_foresees() -> Res
         .arguments([fleet.control.ca_file()])
         .arguments(["--url", &format!("https://localhost:{}", fleet.control.port())])
         .arguments([&document])
-        .run(PATIENCE)
-        .map(drop)
+        .start()?;
+    let (status, _) = run.wait(PATIENCE)?;
+    ensure!(status.success(), "schemathesis ended with {status}\n{}", run.log_tail(REPORT));
+    Ok(())
 }

@@ -16,6 +16,8 @@ pub(super) type SchemaOf = Box<dyn FnOnce(&mut SchemaGenerator) -> Value>;
 /// An endpoint.
 pub(super) struct Endpoint {
     pub(super) need: Need,
+    /// Whether the guard stands before it. Else its handler finds out who asks.
+    pub(super) guarded: bool,
     /// The interface that it is part of.
     pub(super) interface: Interface,
     pub(super) method: Method,
@@ -77,6 +79,7 @@ impl Endpoint {
     ) -> Self {
         Self {
             need: need.into(),
+            guarded: true,
             interface: Interface::Rest,
             method,
             path: path.into(),
@@ -99,6 +102,11 @@ impl Endpoint {
     /// As part of another interface than REST.
     pub(super) fn over(self, interface: Interface) -> Self {
         Self { interface, ..self }
+    }
+
+    /// Finds out itself who asks, maybe later than in the request.
+    pub(super) fn unguarded(self) -> Self {
+        Self { guarded: false, ..self }
     }
 
     /// Takes an argument of this JSON Schema.

@@ -4,7 +4,7 @@ use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json, Router, routing};
+use axum::{Extension, Json, routing};
 use serde::Deserialize;
 use serde_json::json;
 use towpath_catalog::Interface;
@@ -14,6 +14,8 @@ use towpath_resource::api::{FeedPage, FeedTicket};
 
 use super::endpoint::{Endpoint, place, word};
 use super::extract::{Args, read};
+use super::problem::Refused;
+use super::problem_type::ProblemType;
 use crate::door::{bearer, origin};
 use crate::feeds::{self, Topic};
 use crate::service::{Admission, Need, Refusal, Service};
@@ -24,6 +26,19 @@ const DEFAULT_WAIT: TimeSpan = TimeSpan(std::time::Duration::from_secs(30));
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let text = || json!({ "type": "string" });
     vec![
+        Endpoint::new(
+            Need::DecidedByContent,
+            Method::GET,
+            "/v1/feed",
+            routing::get(open),
+            "feeds",
+            "open_feed_socket",
+            "Opens a WebSocket. Who asks, a header says, a ticket or the first message.",
+        )
+        .unguarded()
+        .argument("ticket", "A ticket from `/v1/feed/ticket`.", text())
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .refuses(ProblemType::SocketOnly),
         Endpoint::new(
             Need::DecidedByContent,
             Method::POST,
@@ -66,11 +81,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .argument("timeout", "How long to wait, at most `50s`. Default: `30s`.", word::<TimeSpan>())
         .answers::<FeedPage>(),
     ]
-}
-
-/// The socket. Whoever opens it is let in by a header, a ticket or its first message, and not by the guard.
-pub(super) fn routes() -> Router<Service> {
-    Router::new().route("/v1/feed", routing::any(open))
 }
 
 async fn ticket(
@@ -132,9 +142,9 @@ async fn open(
     Args(args): Args<OpenArgs>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|error| {
-        Refusal::invalid(format!("this is a WebSocket; /v1/feed/poll answers plain requests ({error})"))
+        Refused::new(ProblemType::SocketOnly, format!("/v1/feed/poll answers plain requests ({error})"))
     })?;
     let origin = origin(request.extensions(), Interface::Rest);
     let _place = service.arrive(origin.address)?;

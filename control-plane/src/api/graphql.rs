@@ -2,10 +2,10 @@
 
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json, Router, routing};
+use axum::{Extension, Json, routing};
 use serde_json::{Value, json};
 use towpath_catalog::Interface;
 
@@ -52,6 +52,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .example(Some(json!({ "query": "{ whoami { who } }" })), None)
         .answers_as(vec![JSON], Box::new(|_| answer)),
         Endpoint::new(
+            Need::DecidedByContent,
+            Method::GET,
+            PATH,
+            routing::get(open),
+            "graphql",
+            "open_graphql_socket",
+            "Opens a WebSocket of `graphql-transport-ws`, for subscriptions too. Who asks, a header says or the first message.",
+        )
+        .over(Interface::Graphql)
+        .unguarded()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .refuses(ProblemType::Invalid)
+        .refuses(ProblemType::SocketOnly),
+        Endpoint::new(
             Need::ToBeKnown,
             Method::GET,
             "/graphql/schema",
@@ -63,11 +77,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .over(Interface::Graphql)
         .answers_as(vec![TEXT], Box::new(|_| json!({ "type": "string" }))),
     ]
-}
-
-/// The socket. Whoever opens it says who it is by a header or in its first message.
-pub(super) fn routes() -> Router<Service> {
-    Router::new().route(PATH, routing::get(open))
 }
 
 async fn ask(
@@ -100,8 +109,7 @@ async fn open(
     request: Request,
 ) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|error| {
-        let detail = format!("GET opens a WebSocket here; send requests with POST ({error})");
-        Refused::new(ProblemType::NoSuchMethod, detail).header(ALLOW, HeaderValue::from_static("POST"))
+        Refused::new(ProblemType::SocketOnly, format!("send requests with POST ({error})"))
     })?;
     let upgrade = upgrade.protocols([PROTOCOL]);
     if upgrade.selected_protocol().is_none() {

@@ -167,6 +167,8 @@ fn operation(endpoint: Endpoint, generator: &mut SchemaGenerator) -> Value {
     });
     if endpoint.need == Need::Nothing {
         operation["security"] = json!([]);
+    } else if !endpoint.guarded {
+        operation["security"] = json!([{}, { "bearer": [] }]);
     }
     if let Some(takes) = endpoint.takes {
         operation["requestBody"] = json!({ "required": true, "content": content(takes, generator) });

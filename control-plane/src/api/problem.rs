@@ -43,6 +43,11 @@ impl Refused {
             ProblemType::Unavailable | ProblemType::TooMany => {
                 vec![(header::RETRY_AFTER, HeaderValue::from_static("5"))]
             }
+            // RFC 9110, section 15.5.22.
+            ProblemType::SocketOnly => vec![
+                (header::UPGRADE, HeaderValue::from_static("websocket")),
+                (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            ],
             _ => Vec::new(),
         };
         Self { kind, detail: detail.into(), faults: Vec::new(), members: Vec::new(), headers }

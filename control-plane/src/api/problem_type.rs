@@ -87,6 +87,9 @@ problem_types! {
     /// 422, of an idempotency key.
     KeyReused UNPROCESSABLE_ENTITY "idempotency-key-reused" "Key used for something else"
         "The same `Idempotency-Key` came with another request within 24 hours. Use a key for one request only.";
+    /// 426.
+    SocketOnly UPGRADE_REQUIRED "socket-only" "A WebSocket only"
+        "The address opens a WebSocket. Ask for one, or send the request where the detail says.";
     /// 429, of a rate.
     RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many requests"
         "More requests came than `api.rate` of the control plane allows. `Retry-After` says when the next is taken.";

@@ -6,10 +6,9 @@ use towpath_record::ResourceName;
 
 use crate::api::ExportStatus;
 use crate::fault::Faults;
-use crate::hint::SecretReference;
 use crate::id::AuditExportId;
 use crate::kind::Kind;
-use crate::secret::check_reference;
+use crate::secret::{SecretReference, check_reference};
 use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::Spec;
 

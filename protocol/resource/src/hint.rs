@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use towpath_record::ResourceName;
 
 use crate::spec::Spec;
@@ -31,27 +31,5 @@ impl<S: Spec> JsonSchema for NameOf<S> {
         schema.remove("examples");
         schema.insert(REFERENCE.to_owned(), S::KIND.as_str().into());
         schema
-    }
-}
-
-/// As what the schema shows a field that says where a secret is, and never the secret.
-pub struct SecretReference;
-
-impl JsonSchema for SecretReference {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "SecretReference".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": r"^\$\{[\s\S]*\}$",
-            "examples": ["${env:NAME}", "${file:/path}"],
-            SECRET: true,
-        })
     }
 }

@@ -4,10 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::hint::SecretReference;
 use crate::id::IdentityProviderId;
 use crate::kind::Kind;
-use crate::secret::check_reference;
+use crate::secret::{SecretReference, check_reference};
 use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::Spec;
 

@@ -1,12 +1,15 @@
 //! Secrets stay with the agent: a configuration names them and never contains them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use crate::fault::Faults;
+use crate::hint::SECRET;
 
 /// A key with one of these endings holds a secret.
 const SECRET_ENDINGS: [&str; 8] =
@@ -45,6 +48,25 @@ impl fmt::Display for SecretReference {
             Self::Env(name) => write!(f, "${{env:{name}}}"),
             Self::File(path) => write!(f, "${{file:{}}}", path.display()),
         }
+    }
+}
+
+impl JsonSchema for SecretReference {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SecretReference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^\$\{(env|file):[\s\S]+\}$",
+            "examples": ["${env:NAME}", "${file:/path}"],
+            SECRET: true,
+        })
     }
 }
 
@@ -93,7 +115,7 @@ fn is_secret(key: &str) -> bool {
 }
 
 fn is_reference(text: &str) -> bool {
-    text.starts_with("${") && text.ends_with('}')
+    text.parse::<SecretReference>().is_ok()
 }
 
 /// Whether the text is an address such as `postgres://user:password@host`.

@@ -7,17 +7,19 @@ use crate::graphql;
 use crate::service::Need;
 
 /// Endpoints without a twin of the same name, and why.
-const OTHERWISE: [(&str, &str); 11] = [
+const OTHERWISE: [(&str, &str); 13] = [
     ("login", "whoever logs in is not known yet, and GraphQL is for those who are"),
     ("refresh_session", "the refresh token is all that is known of whoever asks"),
     ("list_login_providers", "whoever asks is not known yet"),
     ("export_audit", "it is byte for byte as it was written, which is no answer of GraphQL"),
+    ("open_feed_socket", "GraphQL has a socket of its own"),
     ("create_feed_ticket", "the socket takes the token in its first message"),
     ("poll_feed", "subscriptions follow"),
     ("read_stream", "the subscription `records`"),
     ("list_kinds", "GraphQL tells what its types are by introspection"),
     ("get_kind", "GraphQL tells what its types are by introspection"),
     ("graphql", "it is GraphQL itself"),
+    ("open_graphql_socket", "it is GraphQL itself"),
     ("get_graphql_schema", "it is asked for at its address, or by introspection"),
 ];
 

@@ -194,7 +194,7 @@ async fn what_is_no_graphql_is_an_error_and_no_fault_of_ours() {
     fixture.post("/graphql", "{}").await.problem(422);
     fixture.post("/graphql", r#"{"query": 5}"#).await.problem(422);
     let plain = fixture.get("/graphql").await;
-    assert_eq!((plain.problem(405).contains("POST"), plain.header("allow")), (true, "POST"));
+    assert_eq!((plain.problem(426).contains("POST"), plain.header("upgrade")), (true, "websocket"));
     let unknown: Value =
         fixture.post("/graphql", r#"{"query": "query A { __typename }", "operationName": "B"}"#).await.json();
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "invalid", "{unknown} {TOKEN:.0}");

@@ -41,9 +41,9 @@ fn twin(operation: &str) -> Option<Twin> {
         return Some(Twin::Call(call));
     }
     Some(match operation {
-        "create_feed_ticket" | "poll_feed" => Twin::Nothing(FEED),
+        "open_feed_socket" | "create_feed_ticket" | "poll_feed" => Twin::Nothing(FEED),
         "list_kinds" | "get_kind" => Twin::Nothing(FORMS),
-        "graphql" | "get_graphql_schema" => Twin::Nothing(GRAPHQL),
+        "graphql" | "open_graphql_socket" | "get_graphql_schema" => Twin::Nothing(GRAPHQL),
         other => Twin::Call(CALLS.iter().find(|(operation, _)| *operation == other)?.1),
     })
 }

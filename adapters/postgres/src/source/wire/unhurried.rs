@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +23,8 @@ const FLOWS_WITHIN: Duration = Duration::from_millis(6);
 /// The stream.
 pub(super) struct Unhurried {
     state: State,
+    /// Who waits for the rest to be over.
+    reader: Option<Waker>,
     last_read: Instant,
     /// Bytes since the last rest.
     read: usize,
@@ -40,15 +42,16 @@ enum State {
 impl Unhurried {
     pub(super) fn new(stream: TcpStream) -> Self {
         let (state, last_read) = (State::Watched(stream), Instant::now());
-        Self { state, last_read, read: 0, flows_within: FLOWS_WITHIN }
+        Self { state, reader: None, last_read, read: 0, flows_within: FLOWS_WITHIN }
     }
 
-    /// The stream, whose rest is over.
+    /// The stream, whose rest is over. A reader that waits for that is woken, since its pause is gone.
     fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         if let State::Resting(..) = self.state
             && let State::Resting(stream, _) = std::mem::replace(&mut self.state, State::Lost)
         {
             self.state = State::Watched(TcpStream::from_std(stream)?);
+            self.reader.take().inspect(Waker::wake_by_ref);
         }
         match &mut self.state {
             State::Watched(stream) => Ok(Pin::new(stream)),
@@ -84,8 +87,11 @@ impl AsyncRead for Unhurried {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let State::Resting(_, rest) = &mut self.state {
+        let this = &mut *self;
+        if let State::Resting(_, rest) = &mut this.state {
+            this.reader = Some(context.waker().clone());
             ready!(rest.as_mut().poll(context));
+            this.reader = None;
         }
         let before = into.filled().len();
         ready!(self.watched()?.poll_read(context, into))?;
@@ -149,6 +155,22 @@ mod tests {
         assert_eq!(server.read(&mut room).await.unwrap(), 6);
         drop(server);
         assert_eq!(stream.read(&mut room).await.unwrap(), 0, "the end comes too");
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_when_a_writer_ends_the_rest() {
+        let (stream, mut server) = pair().await;
+        let (mut input, mut output) = tokio::io::split(stream);
+        let mut room = [0; 100];
+        server.write_all(b"one").await.unwrap();
+        assert_eq!(input.read(&mut room).await.unwrap(), 3);
+        let reader = tokio::spawn(async move { input.read(&mut room).await });
+        // The reader waits for the rest to be over.
+        tokio::task::yield_now().await;
+        output.write_all(b"seen").await.unwrap();
+        server.write_all(b"two").await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(20), reader).await;
+        assert_eq!(read.expect("it is woken").unwrap().unwrap(), 3);
     }
 
     #[tokio::test]
