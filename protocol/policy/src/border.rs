@@ -3,12 +3,12 @@
 //! An agent that keeps to the policies sends exactly the schema that [`Rulebook::shape`] leaves. One that does not is
 //! found out by it: a field that should have been treated says that it was not, a field that should be gone is there.
 
-use towpath_record::schema::{BEFORE_COLUMN, UNCHANGED_COLUMN};
 use towpath_record::{Column, ColumnType, RegionName, StreamName, StreamSchema};
 use towpath_resource::Treatment;
 
 use crate::decide::Place;
 use crate::rulebook::Rulebook;
+use crate::shape::is_of_change;
 
 /// A field that may not stand as it does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +45,10 @@ pub fn check_border(
     }
     for column in schema.columns() {
         match &column.column_type {
-            ColumnType::Struct(members) if column.name == BEFORE_COLUMN => {
+            ColumnType::Struct(members) if is_of_change(column) => {
                 members.iter().try_for_each(|member| check(rulebook, stream, member, place))?;
             }
-            _ if column.name == UNCHANGED_COLUMN => {}
+            _ if is_of_change(column) => {}
             _ => check(rulebook, stream, column, place)?,
         }
     }

@@ -9,6 +9,7 @@
 //! and a plan shows by it what would happen. All three call the same functions, so they cannot disagree. This crate has
 //! no clock, no runtime and no I/O.
 
+mod filter;
 mod rulebook;
 mod classify;
 mod decide;
@@ -18,5 +19,6 @@ mod border;
 pub use border::{Breach, check_border};
 pub use classify::Classified;
 pub use decide::{Decision, Place, Reason};
+pub use filter::{Filter, FilterFault};
 pub use rulebook::{NamedPolicy, Rulebook, RulebookError};
-pub use shape::{FieldPlan, Shape, ShapeFault, type_after};
+pub use shape::{FieldPlan, Shape, ShapeFault, is_of_change, type_after};

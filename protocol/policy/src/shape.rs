@@ -55,34 +55,42 @@ impl Rulebook {
         schema: &StreamSchema,
         place: Place<'_>,
     ) -> Result<Shape, Vec<ShapeFault>> {
-        let (mut fields, mut columns, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-        for column in schema.columns().iter().filter(|column| !is_reserved(column)) {
-            let plan = self.field(stream, column, place);
-            let is_key = schema.key().contains(&column.name);
-            match treated(column, &plan, is_key) {
-                Ok(left) => columns.extend(left),
-                Err((fault, remedy)) => faults.push(ShapeFault {
-                    stream: stream.clone(),
-                    field: column.name.clone(),
-                    region: place.region.clone(),
-                    fault,
-                    remedy,
-                }),
+        let plain = schema.columns().iter().filter(|column| !is_of_change(column));
+        let fields: Vec<_> = plain.map(|column| self.field(stream, column, place)).collect();
+        let fault = |field: &str, (fault, remedy)| ShapeFault {
+            stream: stream.clone(),
+            field: field.to_owned(),
+            region: place.region.clone(),
+            fault,
+            remedy,
+        };
+        let (mut columns, mut faults) = (Vec::new(), Vec::new());
+        let mut plans = fields.iter();
+        for column in schema.columns() {
+            if is_of_change(column) {
+                columns.extend(before(column, &fields));
+                continue;
             }
-            fields.push(plan);
+            let plan = plans.next().expect("every column but those of a change has a plan");
+            match treated(column, plan, schema.key().contains(&column.name)) {
+                Ok(left) => columns.extend(left),
+                Err(why) => faults.push(fault(&column.name, why)),
+            }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        columns.extend(
-            schema
-                .columns()
-                .iter()
-                .filter(|column| is_reserved(column))
-                .map(|column| before(column, &fields)),
-        );
-        let schema = StreamSchema::new(columns, schema.key().to_vec());
-        Ok(Shape { fields, schema: schema.expect("what is left of a valid schema, with its key, is one") })
+        match StreamSchema::new(columns, schema.key().to_vec()) {
+            Ok(schema) => Ok(Shape { fields, schema }),
+            // Nothing but its size can be wrong with what is left of a valid schema that keeps its key.
+            Err(error) => Err(vec![fault(
+                "*",
+                (
+                    format!("cannot say its classes and treatments: {error}"),
+                    "give fewer classes, or leave fields out at the source".to_owned(),
+                ),
+            )]),
+        }
     }
 
     /// What becomes of a field at a place.
@@ -103,18 +111,25 @@ impl Rulebook {
     }
 }
 
-fn is_reserved(column: &Column) -> bool {
-    column.name == BEFORE_COLUMN || column.name == UNCHANGED_COLUMN
+/// Whether the column only describes a change: the row before it, or the names of what did not change. One that merely has
+/// such a name is a field like any other.
+pub fn is_of_change(column: &Column) -> bool {
+    match &column.column_type {
+        ColumnType::Struct(_) => column.name == BEFORE_COLUMN,
+        ColumnType::List(item) => column.name == UNCHANGED_COLUMN && item.column_type == ColumnType::String,
+        _ => false,
+    }
 }
 
-/// The row as it was before a change is treated as the row is.
-fn before(column: &Column, fields: &[FieldPlan]) -> Column {
-    let ColumnType::Struct(members) = &column.column_type else { return column.clone() };
+/// The row as it was before a change is treated as the row is. Nothing, if nothing is left of it.
+fn before(column: &Column, fields: &[FieldPlan]) -> Option<Column> {
+    let ColumnType::Struct(members) = &column.column_type else { return Some(column.clone()) };
     let left = members.iter().filter_map(|member| {
         let plan = fields.iter().find(|plan| plan.field == member.name)?;
         treated(member, plan, false).ok().flatten()
     });
-    Column { column_type: ColumnType::Struct(left.collect()), ..column.clone() }
+    let left: Vec<_> = left.collect();
+    (!left.is_empty()).then(|| Column { column_type: ColumnType::Struct(left), ..column.clone() })
 }
 
 /// What is left of a column: nothing if it is dropped.
@@ -122,14 +137,21 @@ fn treated(column: &Column, plan: &FieldPlan, is_key: bool) -> Result<Option<Col
     let Decision { treatment, reason } = &plan.decision;
     let column_type = match treatment {
         Treatment::Block => return Err((format!("may not stand ({reason})"), remedy_of(reason))),
-        Treatment::Drop if is_key => {
+        Treatment::Drop | Treatment::Mask(_) | Treatment::Bucket(_) if is_key => {
             return Err((
-                format!("is a part of the key and would be dropped ({reason})"),
-                "let it be hashed or tokenised instead, so that rows are still told apart".to_owned(),
+                format!(
+                    "is a part of the key and is to become `{treatment}` ({reason}), so that rows could no longer be told apart"
+                ),
+                "let it be hashed or tokenised instead".to_owned(),
+            ));
+        }
+        Treatment::Encrypt(_) => {
+            return Err((
+                format!("is to be encrypted ({reason}), which is not offered by this version"),
+                "choose another treatment for it, such as `tokenise` or `drop`".to_owned(),
             ));
         }
         Treatment::Drop => return Ok(None),
-        Treatment::Allow => column.column_type.clone(),
         change => type_after(change, &column.column_type).ok_or_else(|| {
             (
                 format!(

@@ -21,6 +21,8 @@ use crate::schema::{Op, RESERVED_COLUMNS, StreamSchema};
 mod nested;
 mod text;
 
+pub use nested::present;
+
 /// How rows of one schema become rows of another. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastPlan {
@@ -101,7 +103,7 @@ impl CastPlan {
             found_misfits.retain(|row, _| is_meant(*row as usize));
             found_misfits.append(&mut misfits);
             misfits = found_misfits;
-            columns.push(if to.nullable { cast } else { nested::present(&to.column_type, &cast) });
+            columns.push(if to.nullable { cast } else { present(&to.column_type, &cast) });
         }
         self.keep(columns, misfits)
     }

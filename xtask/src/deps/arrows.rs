@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // What the control plane writes and anyone can check without it; see docs/adr/0011.
     ("towpath-audit", &[]),
     ("towpath-policy", &["towpath-record", "towpath-resource"]),
+    ("towpath-minimise", &["towpath-record", "towpath-resource", "towpath-policy"]),
     ("towpath-adapter-api", &["towpath-record"]),
     ("towpath-adapter-conformance", &["towpath-record", "towpath-adapter-api"]),
     ("towpath-spool", &["towpath-record", "towpath-segment"]),

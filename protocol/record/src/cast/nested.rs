@@ -75,7 +75,7 @@ pub(super) fn fields(
 
 /// The same values with a neutral one wherever one is absent: for columns that know no absence. Rows of which it would
 /// be told are left out, or are deletions, whose key alone is meant.
-pub(super) fn present(of: &ColumnType, values: &ArrayRef) -> ArrayRef {
+pub fn present(of: &ColumnType, values: &ArrayRef) -> ArrayRef {
     if values.null_count() == 0 {
         return values.clone();
     }
