@@ -142,7 +142,8 @@ fn rows(fleet: &Fleet) -> Result<usize> {
         return Ok(0);
     }
     let kept = Connection::open(database)?;
-    Ok(kept.query_row("SELECT count(*) FROM crm_people", [], |row| row.get(0)).unwrap_or(0))
+    let count = kept.query_row("SELECT count(*) FROM crm_people", [], |row| row.get::<_, i64>(0));
+    Ok(usize::try_from(count.unwrap_or(0))?)
 }
 
 async fn start() -> Result<Fleet> {
