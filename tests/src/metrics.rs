@@ -21,10 +21,17 @@ impl Metrics {
     /// # Errors
     /// It does not answer.
     pub async fn scrape(port: u16) -> Result<Self> {
+        Self::parse(&Self::text(port).await?)
+    }
+
+    /// The text that a process serves on a loopback port.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn text(port: u16) -> Result<String> {
         let url = format!("http://127.0.0.1:{port}/metrics");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        let text = client.get(&url).send().await?.error_for_status()?.text().await?;
-        Self::parse(&text)
+        Ok(client.get(&url).send().await?.error_for_status()?.text().await?)
     }
 
     /// Reads the text exposition format.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use towpath_tests::fleet::{Fleet, PATIENCE, Plan};
+use towpath_tests::metrics::Metrics;
 use towpath_tests::resources::Documents;
 use towpath_tests::scene::{CLOUD, PLANT};
 use towpath_tests::wait::wait_until;
@@ -15,8 +16,7 @@ use walkdir::WalkDir;
 
 const STREAM: &str = "crm.people";
 /// The key of the hash and of the tokens, in the agent's environment.
-const KEY: (&str, &str) =
-    ("CRM_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+const KEY: (&str, &str) = ("CRM_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 const ROWS: usize = 40;
 
 /// The values that are planted, each of which can be told from all others, by the field.
@@ -125,8 +125,11 @@ fn found_in(root: &Path, text: &str) -> Result<Vec<PathBuf>> {
 }
 
 async fn told(fleet: &Fleet) -> Result<String> {
-    let mut told = String::new();
-    for path in ["/metrics", "/v1/sources/crm", "/v1/routes/people", "/v1/status", "/v1/audit?limit=1000"] {
+    let mut told = Metrics::text(fleet.control.metrics_port()).await?;
+    for agent in &fleet.agents {
+        told += &Metrics::text(agent.metrics_port()).await?;
+    }
+    for path in ["/v1/sources/crm", "/v1/routes/people", "/v1/status", "/v1/audit?limit=1000"] {
         told += &fleet.api().get_text(path).await?;
     }
     for letter in fleet.api().dead_letters(STREAM).await? {
@@ -222,10 +225,10 @@ async fn a_stream_with_a_new_field_waits_until_an_admin_says_what_it_is() -> Res
     std::fs::write(fleet.join("drop/people-1.csv"), file(1))?;
     let held = wait_until("the source says what it waits for", PATIENCE, async || {
         let shown = fleet.api().get_text("/v1/sources/crm").await?;
-        Ok(shown.contains("surprise").then_some(shown))
+        Ok(shown.contains("classify").then_some(shown))
     })
     .await?;
-    assert!(held.contains("classify"), "{held}");
+    assert!(held.contains("field `surprise`"), "{held}");
     assert_eq!(rows(&fleet)?, 0);
     assert_eq!(found_in(fleet.path(), &planted(1)["surprise"])?, Vec::<PathBuf>::new());
 
