@@ -168,7 +168,7 @@ fn a_key_is_never_made_such_that_rows_cannot_be_told_apart() {
     for then in ["drop", "{mask: all}", "{mask: {keep_last: 4}}", "{bucket: {width: 10}}"] {
         let said = refusal(then, ColumnType::Int32, true);
         assert!(said.contains("part of the key") && said.contains("hashed or tokenised"), "{then}: {said}");
-        assert_eq!(refusal(then, ColumnType::Int32, false).contains("part of the key"), false);
+        assert!(!refusal(then, ColumnType::Int32, false).contains("part of the key"), "{then}");
     }
     for then in ["allow", "{hash: {key: '${env:K}'}}", "{tokenise: {key: '${env:K}'}}"] {
         assert_eq!(refusal(then, ColumnType::String, true), "", "{then}");
