@@ -101,6 +101,14 @@ fn of_equally_special_rules_the_stricter_counts_and_a_contradiction_blocks() {
 }
 
 #[test]
+fn what_is_stricter_than_a_contradiction_still_counts() {
+    let rules = rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [pii.email, pii.name, secret]}],
+        rules: [{classes: [pii.email], then: {mask: all}}, {classes: [pii.name], then: {mask: domain}},
+            {classes: [secret], then: drop}]}"]);
+    assert_eq!(word(&rules, "x", "eu"), "drop");
+}
+
+#[test]
 fn a_rule_for_a_purpose_counts_for_that_purpose_only() {
     let rules = rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [health]}],
         rules: [{classes: [health], purposes: [care], then: allow}, {classes: [health], then: drop}]}"]);
