@@ -102,7 +102,8 @@ fn of_equally_special_rules_the_stricter_counts_and_a_contradiction_blocks() {
 
 #[test]
 fn what_is_stricter_than_a_contradiction_still_counts() {
-    let rules = rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [pii.email, pii.name, secret]}],
+    let rules =
+        rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [pii.email, pii.name, secret]}],
         rules: [{classes: [pii.email], then: {mask: all}}, {classes: [pii.name], then: {mask: domain}},
             {classes: [secret], then: drop}]}"]);
     assert_eq!(word(&rules, "x", "eu"), "drop");
