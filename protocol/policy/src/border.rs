@@ -39,7 +39,7 @@ pub fn check_border(
     stream: &StreamName,
     schema: &StreamSchema,
     place: Place<'_>,
-) -> Result<(), Breach> {
+) -> Result<(), Box<Breach>> {
     if !rulebook.covers(stream) {
         return Ok(());
     }
@@ -55,7 +55,12 @@ pub fn check_border(
     Ok(())
 }
 
-fn check(rulebook: &Rulebook, stream: &StreamName, column: &Column, place: Place<'_>) -> Result<(), Breach> {
+fn check(
+    rulebook: &Rulebook,
+    stream: &StreamName,
+    column: &Column,
+    place: Place<'_>,
+) -> Result<(), Box<Breach>> {
     let plan = rulebook.field(stream, column, place);
     let required = &plan.decision.treatment;
     let found = column.treatment.as_deref().unwrap_or("allow");
@@ -64,12 +69,12 @@ fn check(rulebook: &Rulebook, stream: &StreamName, column: &Column, place: Place
     if keeps && !matches!(required, Treatment::Drop | Treatment::Block) {
         return Ok(());
     }
-    Err(Breach {
+    Err(Box::new(Breach {
         stream: stream.clone(),
         field: column.name.clone(),
         region: place.region.clone(),
         found: found.to_owned(),
         required: required.to_string(),
         reason: plan.decision.reason.to_string(),
-    })
+    }))
 }

@@ -106,17 +106,15 @@ impl Rulebook {
         if !self.covers(stream) {
             return passes(Reason::Free);
         }
-        let of_each = classes.iter().map(|class| self.decide_class(stream, class, place));
-        // Of equally strict ones the first, so that the same policies always give the same reason.
-        of_each
-            .reduce(|first, next| {
-                if next.treatment.strictness() > first.treatment.strictness() {
-                    next
-                } else {
-                    combine(first, next)
-                }
-            })
-            .unwrap_or_else(|| passes(Reason::Harmless))
+        let of_each: Vec<_> = classes.iter().map(|class| self.decide_class(stream, class, place)).collect();
+        let most = of_each.iter().map(|one| one.treatment.strictness()).max();
+        // Of those that say the same the first, so that the same policies always give the same reason.
+        let mut strictest = of_each.into_iter().filter(|one| Some(one.treatment.strictness()) == most);
+        let Some(first) = strictest.next() else { return passes(Reason::Harmless) };
+        match strictest.find(|next| next.treatment != first.treatment) {
+            Some(next) => contradiction(first, next),
+            None => first,
+        }
     }
 
     fn decide_class(&self, stream: &StreamName, class: &Class, place: Place<'_>) -> Decision {
@@ -179,24 +177,15 @@ fn specificity(rule: &Rule, stream: &StreamName, class: &Class, place: Place<'_>
     ))
 }
 
-/// Two decisions for two classes of one field, the second not stricter. If they are equally strict and say different
-/// things, neither can be kept to, so nothing passes.
-fn combine(first: Decision, next: Decision) -> Decision {
-    let same =
-        next.treatment.strictness() < first.treatment.strictness() || next.treatment == first.treatment;
-    match (&first.reason, &next.reason) {
-        (Reason::Rule { class, policy: one, rule }, Reason::Rule { policy: other, rule: other_rule, .. })
-            if !same =>
-        {
-            Decision {
-                treatment: Treatment::Block,
-                reason: Reason::Conflict {
-                    class: class.clone(),
-                    one: (one.clone(), *rule),
-                    other: (other.clone(), *other_rule),
-                },
-            }
+/// Two decisions for two classes of one field, equally strict. They say different things, so neither can be kept to, and
+/// nothing passes.
+fn contradiction(first: Decision, next: Decision) -> Decision {
+    match (first.reason, next.reason) {
+        (Reason::Rule { class, policy, rule }, Reason::Rule { policy: other, rule: other_rule, .. }) => {
+            let reason = Reason::Conflict { class, one: (policy, rule), other: (other, other_rule) };
+            Decision { treatment: Treatment::Block, reason }
         }
-        _ => first,
+        // What no rule decided is blocked, which is one treatment and contradicts nothing.
+        (reason, _) => Decision { treatment: first.treatment, reason },
     }
 }

@@ -26,8 +26,10 @@ const TYPES: [ColumnType; 7] = [
     ColumnType::Timestamp,
 ];
 
+type Chosen = fn(&ColumnType) -> bool;
+
 /// The words for treatments, and which types they can be chosen for.
-const FATES: [(&str, fn(&ColumnType) -> bool); 9] = [
+const FATES: [(&str, Chosen); 9] = [
     ("allow", |_| true),
     ("drop", |_| true),
     ("{mask: all}", |_| true),

@@ -101,6 +101,15 @@ fn of_equally_special_rules_the_stricter_counts_and_a_contradiction_blocks() {
 }
 
 #[test]
+fn what_is_stricter_than_a_contradiction_still_counts() {
+    let rules =
+        rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [pii.email, pii.name, secret]}],
+        rules: [{classes: [pii.email], then: {mask: all}}, {classes: [pii.name], then: {mask: domain}},
+            {classes: [secret], then: drop}]}"]);
+    assert_eq!(word(&rules, "x", "eu"), "drop");
+}
+
+#[test]
 fn a_rule_for_a_purpose_counts_for_that_purpose_only() {
     let rules = rulebook(&["{streams: ['**'], classify: [{fields: [x], classes: [health]}],
         rules: [{classes: [health], purposes: [care], then: allow}, {classes: [health], then: drop}]}"]);
@@ -151,21 +160,81 @@ fn a_field_that_hides_in_the_row_before_a_change_is_found() {
     assert!(check_border(&rules, &stream(), &hiding, place).is_err());
 }
 
+/// What is said of the only field of a stream, `x`, when this becomes of it.
+fn refusal(then: &str, of: ColumnType, is_key: bool) -> String {
+    let rules = rulebook(&[&format!(
+        "{{streams: ['**'], classify: [{{fields: [x], classes: [health]}}], rules: [{{classes: [health], then: {then}}}]}}"
+    )]);
+    let key = if is_key { vec!["x".to_owned()] } else { Vec::new() };
+    let schema = StreamSchema::new(vec![Column::nullable("x", of)], key).unwrap();
+    let us = region("us");
+    let shape = rules.shape(&stream(), &schema, Place { region: &us, purpose: None });
+    shape.map_or_else(|faults| faults[0].to_string(), |_| String::new())
+}
+
 #[test]
-fn a_key_is_never_dropped_and_a_value_that_cannot_be_treated_so_is_named() {
-    let rules = rulebook(&["{streams: ['**'], classify: [{fields: [id, n], classes: [health]}],
-        rules: [{classes: [health], then: drop}, {classes: [health], streams: [crm.ages], then: {bucket: month}}]}"]);
+fn a_key_is_never_made_such_that_rows_cannot_be_told_apart() {
+    for then in ["drop", "{mask: all}", "{mask: {keep_last: 4}}", "{bucket: {width: 10}}"] {
+        let said = refusal(then, ColumnType::Int32, true);
+        assert!(said.contains("part of the key") && said.contains("hashed or tokenised"), "{then}: {said}");
+        assert!(!refusal(then, ColumnType::Int32, false).contains("part of the key"), "{then}");
+    }
+    for then in ["allow", "{hash: {key: '${env:K}'}}", "{tokenise: {key: '${env:K}'}}"] {
+        assert_eq!(refusal(then, ColumnType::String, true), "", "{then}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_treated_so_is_named() {
+    let said = refusal("{bucket: month}", ColumnType::Int32, false);
+    assert!(said.contains("bucket month") && said.contains("choose another"), "{said}");
+    let said = refusal("{encrypt: {to: reader}}", ColumnType::String, false);
+    assert!(said.contains("not offered by this version"), "{said}");
+}
+
+#[test]
+fn a_field_that_merely_has_the_name_of_a_change_is_a_field_like_any_other() {
+    let rules = rulebook(&["{streams: ['**'], rules: []}"]);
     let us = region("us");
     let place = Place { region: &us, purpose: None };
-    let schema = |name: &str, column_type| {
-        StreamSchema::new(vec![Column::required(name, column_type)], vec![name.to_owned()]).unwrap()
+    for name in ["_before", "_unchanged"] {
+        let schema = StreamSchema::new(vec![Column::nullable(name, ColumnType::String)], vec![]).unwrap();
+        let said = rules.shape(&stream(), &schema, place).unwrap_err()[0].to_string();
+        assert!(said.contains(name) && said.contains("new fields are held"), "{said}");
+        assert!(check_border(&rules, &stream(), &schema, place).is_err());
+    }
+}
+
+#[test]
+fn a_row_before_a_change_of_which_nothing_is_left_is_left_out() {
+    let rules = rulebook(&["{streams: ['**'], on_new_field: drop, rules: []}"]);
+    let us = region("us");
+    let shape = |columns| {
+        let schema = StreamSchema::new(columns, vec![]).unwrap();
+        rules.shape(&stream(), &schema, Place { region: &us, purpose: None }).unwrap()
     };
-    let said = |stream: &str, schema| {
-        rules.shape(&StreamName::new(stream).unwrap(), &schema, place).unwrap_err()[0].to_string()
-    };
-    assert!(said("crm.people", schema("id", ColumnType::String)).contains("part of the key"));
-    let text = said("crm.ages", schema("n", ColumnType::Int32));
-    assert!(text.contains("bucket month") && text.contains("choose another"), "{text}");
+    let secret = Column::nullable("secret", ColumnType::String);
+    let before = Column::nullable("_before", ColumnType::Struct(vec![secret.clone()]));
+    assert_eq!(shape(vec![secret, before]).schema.columns(), []);
+}
+
+#[test]
+fn a_filter_that_cannot_be_used_is_named_with_its_policy() {
+    let broken = policy("broken", "{streams: ['**'], rules: [], filter: 'country =='}");
+    let said = Rulebook::new([broken]).unwrap_err().to_string();
+    assert!(said.contains("policy broken") && said.contains("line 1"), "{said}");
+}
+
+#[test]
+fn a_field_that_a_filter_cannot_read_is_named_before_any_row_comes() {
+    let filter = "row.span == null || row.city == 'Ulm' || has(row.zip)";
+    let rules = rulebook(&[&format!("{{streams: ['**'], rules: [], filter: \"{filter}\"}}")]);
+    let schema = StreamSchema::new(vec![Column::nullable("span", ColumnType::Interval)], vec![]).unwrap();
+    let faults = rules.filter_faults(&stream(), &schema, &region("us"));
+    let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("`city`") && said[0].contains("it is not there"), "{said:?}");
+    assert!(said[1].contains("`span`") && said[1].contains("type interval"), "{said:?}");
 }
 
 #[test]
