@@ -186,3 +186,26 @@ pub(crate) fn check_purpose(purpose: &str, path: &str, faults: &mut Faults) {
         )
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::parse_documents;
+
+    /// The fields at fault of a policy of this name with one rule.
+    fn faults(name: &str, rule: &str) -> Vec<String> {
+        let text = format!(
+            "{{apiVersion: towpath/v1, kind: Policy, metadata: {{name: {name}}}, spec: {{streams: ['**'], rules: [{{classes: ['*'], {rule}}}]}}}}"
+        );
+        let read = parse_documents(&text).unwrap().remove(0).manifest;
+        read.err().unwrap_or_default().into_iter().map(|fault| fault.path).collect()
+    }
+
+    #[test]
+    fn what_a_policy_may_not_say_is_named() {
+        assert_eq!(faults("customers", "purposes: [ad-words], then: drop"), Vec::<String>::new());
+        assert_eq!(faults("customers", "purposes: [Ad words], then: drop"), ["spec.rules[0].purposes"]);
+        assert_eq!(faults("customers", "then: {hash: {key: 00ff}}"), ["spec.rules[0].then.hash.key"]);
+        assert_eq!(faults("customers", "then: {bucket: {width: 0}}"), ["spec.rules[0].then.bucket.width"]);
+        assert_eq!(faults("explain", "then: drop"), ["metadata.name"]);
+    }
+}

@@ -80,5 +80,5 @@ async fn what_nobody_classified_and_what_nobody_covers_is_said_to_be_so() {
         (&json!("allow"), &json!("ads"))
     );
     let refused = fixture.get("/v1/policies/explain?stream=erp..orders&field=email").await;
-    assert!(refused.problem(400).contains("erp..orders"));
+    assert!(refused.problem(422).contains("erp..orders"));
 }
