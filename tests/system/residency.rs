@@ -15,8 +15,7 @@ use walkdir::WalkDir;
 
 const STREAM: &str = "crm.people";
 /// The key of the hash and of the tokens, in the agent's environment.
-const KEY: (&str, &str) =
-    ("CRM_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+const KEY: (&str, &str) = ("CRM_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 const ROWS: usize = 40;
 
 /// The values that are planted, each of which can be told from all others, by the field.

@@ -271,7 +271,8 @@ fn outdated(tools: &LaneTools, source: &DesiredSource, queue: &LaneQueue) -> Res
     if source.release == ReleaseWhen::Spool {
         return Ok(false);
     }
-    let changed = minimise::changed(&tools.ledger.policies(queue.lane())?, &source.policies);
+    let then = tools.ledger.policies(queue.lane())?;
+    let changed = minimise::changed(&then, &source.policies);
     let mut reader = queue.reader(0);
     while let Some(frame) = reader.try_next()?.filter(|_| !changed.is_empty()) {
         if changed.iter().any(|policy| policy.spec.covers(&frame.header().stream)) {

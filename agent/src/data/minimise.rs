@@ -52,7 +52,9 @@ impl Minimise {
                 let (schema, batch) = tokio::task::block_in_place(work)?;
                 if batch.num_rows() == 0 { Rows::Progress } else { Rows::Records { schema, batch } }
             }
-            Rows::DeadLetters(letters) => Rows::DeadLetters(minimiser.dead_letters(&emission.stream, letters)),
+            Rows::DeadLetters(letters) => {
+                Rows::DeadLetters(minimiser.dead_letters(&emission.stream, letters))
+            }
             Rows::Progress => Rows::Progress,
         };
         Ok(Emission { rows, ..emission })
@@ -101,7 +103,8 @@ pub(crate) fn check(source: &DesiredSource) -> Result<(), AdapterError> {
 }
 
 fn rulebook(source: &DesiredSource) -> Result<Rulebook, AdapterError> {
-    let named = source.policies.iter().cloned().map(|policy| NamedPolicy { name: policy.name, spec: policy.spec });
+    let named =
+        source.policies.iter().cloned().map(|policy| NamedPolicy { name: policy.name, spec: policy.spec });
     Rulebook::new(named).map_err(|error| refused(&error))
 }
 

@@ -21,7 +21,9 @@ impl Rulebook {
     pub fn classify(&self, stream: &StreamName, column: &Column) -> Classified {
         let mut found = Classified::default();
         for class in column.class.iter().flat_map(|classes| classes.split(',')) {
-            found.classes.extend(Class::new(class.trim()).ok());
+            // A text that is no class says nothing: whoever sends a field may not make it known by it.
+            let Ok(class) = Class::new(class.trim()) else { continue };
+            found.classes.insert(class);
             found.known = true;
         }
         for policy in self.covering(stream) {

@@ -98,6 +98,13 @@ fn a_policy_that_nobody_would_understand_is_refused_with_the_path() {
     let fine = "{fields: [id], classes: []}";
     let broken = said(&format!("{fine}, {{fields: ['[a'], classes: []}}"), "then: drop");
     assert!(broken.contains("spec.classify[1].fields") && broken.contains("`[a`"), "{broken}");
+    let filter = catalog.put(resource(
+        "Policy",
+        "customers",
+        "{streams: [crm.**], rules: [{classes: ['*'], then: drop}], filter: 'country == 1'}",
+    ));
+    let filter = filter.unwrap_err().to_string();
+    assert!(filter.contains("spec.filter") && filter.contains("`country`"), "{filter}");
     let elsewhere = said(fine, "regions: [main, mars], then: drop");
     assert!(elsewhere.contains("spec.rules[0].regions") && elsewhere.contains("eu, main, us"), "{elsewhere}");
 }

@@ -217,6 +217,13 @@ async fn a_field_that_nobody_knows_or_that_only_says_another_treatment_is_refuse
         "{}",
         refused.reason
     );
+    let posing = Column { class: Some(String::new()), ..Column::nullable("shoe_size", ColumnType::String) };
+    let refused = scene.brings_row(vec![id(), posing], &[("id", "1")]).await.unwrap();
+    assert!(
+        refused.reason.contains("nobody said"),
+        "an empty class makes no field known: {}",
+        refused.reason
+    );
     let before = Column::nullable("_before", ColumnType::Struct(vec![email()]));
     let schema = schema(vec![id(), before]);
     let batch = RecordBatch::new_empty(schema.arrow().clone());
