@@ -11,8 +11,9 @@ use towpath_catalog::{Actor, Catalog, Denial, State};
 use towpath_log::RegionLog;
 use towpath_log::deliveries::Deliveries;
 use towpath_proto::link::{GoodbyeCode, LaneFault};
-use towpath_record::{AgentId, LogOffset, RouteId, SealedFrame};
+use towpath_record::{AgentId, LogOffset, RegionName, RouteId, SealedFrame, SourceId};
 use towpath_resource::observed::Trouble;
+use towpath_resource::{AgentSpec, Resource, RouteSpec};
 use towpath_session::{CellEvent, LaneOpening};
 
 use crate::control::desired;
@@ -20,12 +21,15 @@ use crate::control::enrol::CertificateIssuer;
 use crate::control::identity::PeerIdentity;
 use crate::control::ledger::CatalogLedger;
 use crate::control::observed::Sightings;
+use crate::control::policies::InForce;
 use crate::control::turned_away;
 use crate::control::verifier::{Revocations, Revoked};
+use crate::data::border::{Checkpoint, Forbidden};
 use crate::data::deliver::{self, Delivery, RouteStatus};
 use crate::data::glance::Glance;
-use crate::data::ingest::Ingest;
+use crate::data::ingest::{Customs, Ingest};
 use crate::data::questions::Questions;
+use crate::data::refusals::{Refusals, Refused};
 use crate::data::route::RoutePlan;
 use crate::data::sessions::{BindingEvent, Bindings, OpenSession, Sessions};
 use crate::link::endpoint::Reception;
@@ -47,6 +51,8 @@ struct Inner {
     max_log_bytes: u64,
     log_trouble: Mutex<Option<Trouble>>,
     glance: Glance,
+    in_force: InForce,
+    refusals: Arc<Refusals>,
 }
 
 struct RunningRoute {
@@ -66,6 +72,8 @@ impl Cell {
         max_log_bytes: u64,
     ) -> Self {
         Self(Arc::new(Inner {
+            in_force: InForce::new(catalog.clone()),
+            refusals: Arc::default(),
             catalog,
             log,
             deliveries,
@@ -110,6 +118,16 @@ impl Cell {
         &self.0.sessions
     }
 
+    /// The policies in force.
+    pub(crate) fn in_force(&self) -> &InForce {
+        &self.0.in_force
+    }
+
+    /// What the border refused, by source.
+    pub(crate) fn refusals(&self) -> BTreeMap<SourceId, Refused> {
+        self.0.refusals.all(self.0.in_force.now().edits)
+    }
+
     /// How each route goes.
     pub(crate) fn route_statuses(&self) -> Vec<(RoutePlan, RouteStatus)> {
         let routes = self.0.routes.lock();
@@ -135,6 +153,26 @@ impl Cell {
     pub fn needed(&self) -> Option<LogOffset> {
         let routes = self.0.routes.lock();
         routes.values().map(|running| running.status.lock().cursor.offset.next()).min()
+    }
+
+    /// What an agent's frames must pass.
+    fn customs(&self, agent: AgentId, address: SocketAddr) -> Customs {
+        let catalog = self.0.catalog.clone();
+        let report = move |source: SourceId, forbidden: &Forbidden| {
+            let state = catalog.state();
+            tracing::warn!(%agent, %source, reason = %forbidden, "a frame that the policies forbid is refused");
+            let name =
+                state.source(source).map_or_else(|| source.to_string(), |source| source.name().to_string());
+            let on = Some(format!("{}, from source {name}", forbidden.on));
+            let denial = Denial { lacking: "conformity with policy".to_owned(), on };
+            let actor = actor_of(&state, agent);
+            turned_away::note(&catalog, actor, turned_away::over_link(address), denial);
+        };
+        Customs {
+            checkpoint: Checkpoint::before_log(self.0.in_force.clone(), self.0.log.clone()),
+            refusals: self.0.refusals.clone(),
+            report: Box::new(report),
+        }
     }
 
     /// Makes routes and trust follow the catalog, for ever.
@@ -184,12 +222,19 @@ impl Cell {
                     log: self.0.log.clone(),
                     deliveries: self.0.deliveries.clone(),
                     sessions: self.0.sessions.clone(),
+                    in_force: self.0.in_force.clone(),
                 };
                 let task = tokio::spawn(deliver::run(delivery, plan.clone(), status.clone()));
                 RunningRoute { plan, status, _task: AbortOnDropHandle::new(task) }
             });
         }
     }
+}
+
+/// Who an agent is to the audit trail.
+fn actor_of(state: &State, agent: AgentId) -> Actor {
+    let known = state.agent(agent).map(|known| known.name().clone());
+    known.map_or(Actor::Stranger, |name| Actor::Agent { agent, name })
 }
 
 /// Whether agents were revoked between two states. None is ever trusted again.
@@ -202,13 +247,19 @@ fn leads_elsewhere(before: &State, now: &State) -> bool {
     before.routes.edits() != now.routes.edits()
         || before.sinks.edits() != now.sinks.edits()
         || before.agents.edits() != now.agents.edits()
+        || before.sites.edits() != now.sites.edits()
         || before.replays != now.replays
         || before.accepted_schemas != now.accepted_schemas
 }
 
+/// The region that an agent stands in.
+fn region_of(state: &State, agent: &Resource<AgentSpec>) -> RegionName {
+    state.sites.get(&agent.spec.site).map_or_else(RegionName::main, |site| site.spec.region.clone())
+}
+
 /// The routes that lead to a sink of an agent that is there.
 fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
-    let plan = |route: &towpath_resource::Resource<towpath_resource::RouteSpec>| {
+    let plan = |route: &Resource<RouteSpec>| {
         let sink = state.sinks.get(&route.spec.sink)?;
         let agent = state.agents.get(&sink.spec.agent)?;
         let replay = state.replay_count(route.id);
@@ -220,6 +271,7 @@ fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
                 spec: route.spec.clone(),
                 sink: sink.id,
                 sink_agent: agent.id,
+                region: region_of(state, agent),
                 replay,
                 start: state.start_of(route),
                 accepted: state.accepted_schemas.get(&route.id).cloned().unwrap_or_default(),
@@ -232,7 +284,8 @@ fn plans(state: &State) -> BTreeMap<RouteId, RoutePlan> {
 impl Reception for Cell {
     fn receive(&self, peer: PeerIdentity, address: SocketAddr, session: SessionHandle) -> Box<dyn Owner> {
         let (bindings, questions) = (Bindings::default(), Questions::default());
-        let ingest = Ingest::new(self.0.log.clone(), session.clone());
+        let customs = self.customs(peer.agent, address);
+        let ingest = Ingest::new(self.0.log.clone(), session.clone(), customs);
         Box::new(AgentSessionOwner {
             cell: self.clone(),
             peer,
@@ -325,9 +378,7 @@ impl AgentSessionOwner {
 
     /// Records what the agent was denied.
     fn note_denial(&self, state: &State, denial: Denial) {
-        let agent = self.agent();
-        let known = state.agent(agent).map(|known| known.name().clone());
-        let actor = known.map_or(Actor::Stranger, |name| Actor::Agent { agent, name });
+        let actor = actor_of(state, self.agent());
         turned_away::note(&self.cell.0.catalog, actor, turned_away::over_link(self.address), denial);
     }
 

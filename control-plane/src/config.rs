@@ -1,5 +1,6 @@
 //! How a control plane is set up: one YAML file, every field of which has a default.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::egress::Allowed;
 pub struct ControlConfig {
     /// The region whose log this control plane keeps. Default: `main`.
     pub region: RegionName,
+    /// Further regions in which sites may stand. Their agents may write sinks; sources need a region whose log is kept.
+    /// Default: none.
+    pub sink_regions: BTreeSet<RegionName>,
     /// Host names and addresses by which admins reach the API, beside `localhost` and the host's own name. They go
     /// into the server's certificate. Default: none.
     pub names: Vec<String>,
@@ -93,6 +97,7 @@ impl Default for ControlConfig {
     fn default() -> Self {
         Self {
             region: RegionName::main(),
+            sink_regions: BTreeSet::new(),
             names: Vec::new(),
             log: LogSettings::default(),
             certificates: CertificateSettings::default(),

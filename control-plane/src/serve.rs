@@ -162,7 +162,8 @@ fn enrolment_path() -> String {
 fn open_catalog(data_dir: &Path, config: &ControlConfig) -> anyhow::Result<Arc<Catalog>> {
     let regions = [config.region.clone()].into();
     let key = Some(Arc::new(audit_key::open_or_create(&data_dir.join("audit"))?));
-    let config = CatalogConfig { regions, key, ..CatalogConfig::default() };
+    let sink_regions = config.sink_regions.clone();
+    let config = CatalogConfig { regions, sink_regions, key, ..CatalogConfig::default() };
     let (catalog, opened) = Catalog::open(&data_dir.join("catalog"), config)?;
     if let Some(aside) = &opened.put_aside {
         tracing::warn!(kept_as = %aside.display(), "the catalog's projection was damaged; it was rebuilt from its events");

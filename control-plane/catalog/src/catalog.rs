@@ -36,6 +36,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct CatalogConfig {
     /// The regions that this installation has cells for.
     pub regions: BTreeSet<RegionName>,
+    /// Further regions in which sites may stand whose agents write sinks and read no sources.
+    pub sink_regions: BTreeSet<RegionName>,
     /// Tells the time.
     pub clock: Clock,
     /// Signs checkpoints. Without it there are none, and no event is ever removed.
@@ -76,7 +78,12 @@ pub struct Opened {
 
 impl Default for CatalogConfig {
     fn default() -> Self {
-        Self { regions: BTreeSet::from([RegionName::main()]), clock: Arc::new(Timestamp::now), key: None }
+        Self {
+            regions: BTreeSet::from([RegionName::main()]),
+            sink_regions: BTreeSet::new(),
+            clock: Arc::new(Timestamp::now),
+            key: None,
+        }
     }
 }
 
@@ -143,6 +150,11 @@ impl<S: Storage> Catalog<S> {
     /// The state as it is now.
     pub fn state(&self) -> Arc<State> {
         self.shown.borrow().clone()
+    }
+
+    /// The regions in which sites may stand, in order.
+    pub fn regions(&self) -> BTreeSet<RegionName> {
+        self.config.regions.union(&self.config.sink_regions).cloned().collect()
     }
 
     /// Follows the state: each change wakes the receiver.
@@ -216,7 +228,7 @@ impl<S: Storage> Catalog<S> {
     ) -> Vec<(Result<Applied, ApplyError>, u64)> {
         let at = (self.config.clock)();
         let decide = |(n, manifest)| {
-            let world = World { state: decided.state(), regions: &self.config.regions, now: at };
+            let world = World { state: decided.state(), config: &self.config, now: at };
             let done = world.apply_on(expected, manifest).and_then(|(applied, event)| match event {
                 Some(kind) => Ok(decided.add(at, cause, kind).map(|()| applied)?),
                 None => Ok(applied),
@@ -397,7 +409,7 @@ impl<S: Storage> Catalog<S> {
         let (answer, basis) = {
             let mut decided = self.decided.lock();
             let at = (self.config.clock)();
-            let world = World { state: decided.state(), regions: &self.config.regions, now: at };
+            let world = World { state: decided.state(), config: &self.config, now: at };
             let answer = decide(&world).and_then(|(answer, event)| match event {
                 Some(kind) => Ok(decided.add(at, cause, kind).map(|()| answer)?),
                 None => Ok(answer),

@@ -38,6 +38,7 @@ mod opening;
 mod desired;
 pub mod error;
 mod terms;
+mod policies;
 mod plan;
 mod commit;
 mod catalog;

@@ -1,7 +1,5 @@
 //! What a command leads to: pure functions of the state. Each either refuses or says which event is to be recorded.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use towpath_record::{AgentId, RegionName, ResourceName};
 use towpath_resource::{
@@ -10,8 +8,10 @@ use towpath_resource::{
 };
 use uuid::Uuid;
 
+use crate::catalog::CatalogConfig;
 use crate::error::{ApplyError, DeleteError, EnrolError, UnknownResource};
 use crate::event::EventKind;
+use crate::policies;
 use crate::secret::SecretHash;
 use crate::state::{AcceptedSchema, State, Table};
 use crate::terms::Expected;
@@ -49,7 +49,7 @@ pub struct Enrolled {
 /// The state with what only the configuration knows.
 pub(crate) struct World<'a> {
     pub(crate) state: &'a State,
-    pub(crate) regions: &'a BTreeSet<RegionName>,
+    pub(crate) config: &'a CatalogConfig,
     /// The time of the command.
     pub(crate) now: Timestamp,
 }
@@ -64,7 +64,7 @@ impl Lookup for World<'_> {
     }
 
     fn regions(&self) -> Vec<&RegionName> {
-        self.regions.iter().collect()
+        self.config.regions.union(&self.config.sink_regions).collect()
     }
 }
 
@@ -104,6 +104,7 @@ impl World<'_> {
             AnyManifest::Site(site) => self.check_site(site, faults),
             AnyManifest::Agent(agent) => self.check_agent(agent, faults),
             AnyManifest::Source(source) => self.check_source(source, faults),
+            AnyManifest::Policy(policy) => policies::check(policy, &self.regions(), faults),
             _ => {}
         }
     }
@@ -168,9 +169,18 @@ impl World<'_> {
     }
 
     fn check_source(&self, manifest: &Manifest<SourceSpec>, faults: &mut Faults) {
-        let Some(before) = self.state.sources.get(&manifest.metadata.name) else { return };
         let region = |agent| self.state.site_of(agent).map(|site| &site.spec.region);
-        let (old, new) = (region(&before.spec.agent), region(&manifest.spec.agent));
+        let new = region(&manifest.spec.agent);
+        if let Some(new) = new.filter(|region| !self.config.regions.contains(*region)) {
+            let logs: Vec<_> = self.config.regions.iter().map(RegionName::as_str).collect();
+            let message = format!(
+                "stands in region `{new}`, of which no log is kept; choose an agent in a region that has one: {}",
+                logs.join(", ")
+            );
+            return faults.add("spec.agent", message);
+        }
+        let Some(before) = self.state.sources.get(&manifest.metadata.name) else { return };
+        let old = region(&before.spec.agent);
         if let (Some(old), Some(new)) = (old, new)
             && old != new
         {

@@ -20,8 +20,8 @@ pub use access::{AgentCommand, ContextCommand, LoginArgs, LogoutArgs, TokenComma
 pub use here::{CompletionArgs, DoctorArgs, ManArgs, Shell};
 pub use keys::{KeyCommand, ScopeArgs, UserCommand};
 pub use observe::{
-    CompareArgs, DeadLettersCommand, EventsArgs, LogsArgs, ReplayArgs, SchemaCommand, SourceCommand,
-    StatusArgs, TailArgs, TopArgs, View,
+    CompareArgs, DeadLettersCommand, EventsArgs, LogsArgs, PolicyCommand, ReplayArgs, SchemaCommand,
+    SourceCommand, StatusArgs, TailArgs, TopArgs, View,
 };
 pub use resources::{
     ApplyArgs, AwaitedState, DeleteArgs, DiffArgs, EditArgs, ExplainArgs, Format, GetArgs, Listing, Selector,
@@ -81,6 +81,9 @@ pub enum Command {
     /// Lists, shows and compares the schemas of streams, and accepts a version for a route.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Says what policies make of a field, and why.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Sends a route back to deliver again from a place in the log.
     Replay(ReplayArgs),
     /// Compares what the sources of a route have with what its sink keeps, row by row, while changes flow.

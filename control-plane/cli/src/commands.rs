@@ -19,6 +19,7 @@ mod replay;
 mod compare;
 mod source;
 mod schema;
+mod policy;
 mod secret;
 mod token;
 mod key;
@@ -71,6 +72,7 @@ pub async fn run(cli: Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Command::Tail(args) => tail::run(&client()?, &args, out).await,
         Command::DeadLetters(command) => dead_letters::run(&client()?, command, out).await,
         Command::Schema(command) => schema::run(&client()?, command, out).await,
+        Command::Policy(command) => policy::run(&client()?, command, out).await,
         Command::Replay(args) => replay::run(&client()?, &args, out).await,
         Command::Compare(args) => compare::run(&client()?, &args, out).await,
         Command::Source(command) => source::run(&client()?, command, out).await,

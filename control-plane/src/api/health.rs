@@ -91,6 +91,12 @@ impl Page {
             &labels,
             source.dead_letters,
         );
+        self.counter(
+            "towpath_source_refused_frames_total",
+            "Frames that the region's log refused because policies forbid what they hold.",
+            &labels,
+            source.refused_frames,
+        );
     }
 
     fn log(&mut self, log: &LogStatus) {

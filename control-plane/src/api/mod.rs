@@ -34,6 +34,7 @@ mod auth;
 mod status;
 mod streams;
 mod schemas;
+mod policies;
 mod letters;
 mod events;
 mod audit;
@@ -116,6 +117,7 @@ fn endpoints() -> Vec<Endpoint> {
         status::endpoints(),
         streams::endpoints(),
         schemas::endpoints(),
+        policies::endpoints(),
         letters::endpoints(),
         events::endpoints(),
         audit::endpoints(),

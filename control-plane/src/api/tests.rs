@@ -14,6 +14,7 @@ mod wire;
 mod kinds;
 mod flow;
 mod schemas;
+mod policies;
 mod keys;
 mod audit;
 mod sessions;

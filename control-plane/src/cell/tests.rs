@@ -1,5 +1,8 @@
 //! What an agent may ask of a cell.
 
+mod hand;
+mod border;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +28,7 @@ struct Bench {
     fixture: Fixture,
     cell: Cell,
     ca: Arc<CertificateAuthority>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -39,22 +42,41 @@ impl Bench {
         let (log, _) = RegionLog::open(&dir.path().join("log"), &config).unwrap();
         let deliveries = Deliveries::open(&dir.path().join("deliveries")).unwrap();
         let cell = Cell::new(catalog, log, deliveries, issuer, Revocations::default(), u64::MAX);
-        Self { fixture, cell, ca, _dir: dir }
+        Self { fixture, cell, ca, dir }
     }
 
     /// Someone with the certificate of this agent asks for a lane; whether an answer was given at once.
     fn ask(&self, agent: AgentId, lane: &LaneId) -> bool {
+        let (session, mut answers) = SessionHandle::detached();
+        let mut owner = self.receive(agent, session);
+        let asked = LaneOpening { opening: 1, lane: lane.clone(), chain: None, want_marks: false };
+        owner.handle(CellEvent::LaneRequested(asked));
+        answers.try_recv().is_ok()
+    }
+
+    /// Someone with the certificate of this agent begins a session.
+    fn receive(&self, agent: AgentId, session: SessionHandle) -> Box<dyn Owner> {
         let key = KeyPair::generate().unwrap();
         let request = CertificateParams::new(Vec::new()).unwrap().serialize_request(&key).unwrap();
         let request = CertificateRequest::from_der(request.der()).unwrap();
         let identity = AgentIdentity { agent, site: name("plant") };
         let certificate = self.ca.sign_agent(&request, &identity, DAY, SystemTime::now()).unwrap();
         let peer = PeerIdentity::from_certificate(&certificate.der, self.ca.trust_domain()).unwrap();
-        let (session, mut answers) = SessionHandle::detached();
-        let mut owner = self.cell.receive(peer, "192.0.2.7:4433".parse().unwrap(), session);
-        let asked = LaneOpening { opening: 1, lane: lane.clone(), chain: None, want_marks: false };
-        owner.handle(CellEvent::LaneRequested(asked));
-        answers.try_recv().is_ok()
+        self.cell.receive(peer, "192.0.2.7:4433".parse().unwrap(), session)
+    }
+
+    /// The newest event of what was denied; waits for the first.
+    async fn denied(&self) -> serde_json::Value {
+        let noted = async {
+            loop {
+                let denied = self.fixture.get("/v1/audit?outcome=denied").await.json();
+                if let Some(event) = denied["items"].get(0) {
+                    return event.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, noted).await.expect("it is on record")
     }
 }
 
@@ -70,16 +92,7 @@ async fn an_agent_that_asks_for_the_source_of_another_is_refused_and_on_record()
     assert!(!bench.ask(own, &lane), "its own is opened, which takes a moment");
     assert!(bench.ask(other, &lane), "another's is refused at once");
 
-    let noted = async {
-        loop {
-            let denied = bench.fixture.get("/v1/audit?outcome=denied").await.json();
-            if let Some(event) = denied["items"].get(0) {
-                return event.clone();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let event = tokio::time::timeout(PATIENCE, noted).await.expect("it is on record");
+    let event = bench.denied().await;
     assert_eq!(event["actor"], json!({ "type": "agent", "agent": other.to_string(), "name": "plant-2" }));
     assert_eq!((&event["lacking"], &event["on"]), (&json!("assignment"), &json!("source erp")));
     assert_eq!(

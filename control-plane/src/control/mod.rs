@@ -16,6 +16,7 @@ pub mod enrol;
 pub mod ledger;
 pub(crate) mod turned_away;
 pub(crate) mod desired;
+pub(crate) mod policies;
 pub mod observed;
 pub mod audit_key;
 pub(crate) mod audit;

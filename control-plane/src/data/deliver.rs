@@ -12,11 +12,13 @@ use towpath_record::{LogId, LogOffset};
 use towpath_resource::route::OnReject;
 use towpath_session::Rejections;
 
+use super::border::{Checkpoint, Forbidden};
 use super::breaker::{Breaker, Policy, State};
 use super::gate::{Gate, GateError, Hold, Turn};
 use super::letters;
 use super::route::{Found, RouteError, RoutePlan, RouteReader};
 use super::sessions::{BindingEvent, OpenSession, Sessions};
+use crate::control::policies::InForce;
 
 /// A cursor is written at most this often; the sink's own checkpoint is what counts after a crash.
 const CURSOR_EVERY: Duration = Duration::from_secs(1);
@@ -42,6 +44,8 @@ pub(crate) struct RouteStatus {
     pub lost: Option<String>,
     /// The version of a schema before which it stopped.
     pub held: Option<Hold>,
+    /// Why the frame before which it stopped may not stand where the sink does.
+    pub forbidden: Option<Arc<Forbidden>>,
 }
 
 /// What a route is doing.
@@ -60,7 +64,8 @@ pub(crate) enum Phase {
     Paused,
     /// The sink refuses a row, and an admin wished that delivery stops then.
     Stopped,
-    /// The next frame's schema breaks the route's rule, and an admin wished that delivery stops then.
+    /// The next frame's schema breaks the route's rule, and an admin wished that delivery stops then; or the policies
+    /// forbid that it goes there.
     Held,
 }
 
@@ -70,6 +75,7 @@ pub(crate) struct Delivery {
     pub log: RegionLog,
     pub deliveries: Deliveries,
     pub sessions: Sessions,
+    pub in_force: InForce,
 }
 
 /// Why a binding is over.
@@ -80,7 +86,7 @@ enum End {
     Failed(String),
     /// The sink refuses a row, and the route shall stop before it.
     Refused(String),
-    /// The next frame's schema breaks the route's rule: it is cast from now on, or an admin acts.
+    /// The next frame may not pass as it is: it is cast from now on, or an admin acts.
     Turned,
     /// The log was closed.
     Stopping,
@@ -94,7 +100,17 @@ pub(crate) async fn run(delivery: Delivery, plan: RoutePlan, status: Arc<Mutex<R
         failures: plan.spec.breaker.failures,
         open_for: plan.spec.breaker.pause.0,
     });
-    let gate = Gate::open(delivery.log.clone(), delivery.deliveries.clone(), plan.clone());
+    let gate = Gate::open(
+        delivery.log.clone(),
+        delivery.deliveries.clone(),
+        plan.clone(),
+        Checkpoint::before_sink(
+            delivery.in_force.clone(),
+            delivery.log.clone(),
+            plan.region.clone(),
+            plan.spec.purpose.clone(),
+        ),
+    );
     let written = Instant::now();
     let mut route = Route { delivery, plan, status, breaker, written, reader: None, gate, turn: None };
     loop {
@@ -105,17 +121,7 @@ pub(crate) async fn run(delivery: Delivery, plan: RoutePlan, status: Arc<Mutex<R
         match end {
             End::Lost => {}
             End::Stopping => return,
-            End::Turned => {
-                if let Some(Turn::Hold(hold)) = &route.turn {
-                    tracing::warn!(route = %route.plan.name, stream = %hold.stream, version = hold.version,
-                        reason = %hold.reason, "delivery stops before a schema that breaks the route's rule");
-                    route.publish(Phase::Held);
-                    // An admin who acts changes the plan, and with it the task.
-                    return std::future::pending().await;
-                }
-                // What was kept back is judged again on the new binding, which casts it.
-                route.turn = None;
-            }
+            End::Turned => route.await_turn().await,
             End::Refused(error) => {
                 tracing::error!(route = %route.plan.name, %error, "delivery stops before a row that the sink refuses");
                 let next = route.breaker.failed(Instant::now(), error);
@@ -145,6 +151,29 @@ struct Route {
 }
 
 impl Route {
+    /// Waits until what was kept back may be judged again.
+    async fn await_turn(&mut self) {
+        let name = &self.plan.name;
+        match &self.turn {
+            Some(Turn::Hold(hold)) => {
+                tracing::warn!(route = %name, stream = %hold.stream, version = hold.version,
+                    reason = %hold.reason, "delivery stops before a schema that breaks the route's rule");
+                self.publish(Phase::Held);
+                // An admin who acts changes the plan, and with it the task.
+                std::future::pending::<()>().await;
+            }
+            Some(Turn::Forbid(forbidden)) => {
+                tracing::warn!(route = %name, reason = %forbidden,
+                    "delivery stops before a frame that the policies forbid there");
+                self.publish(Phase::Held);
+                self.gate.policies_changed().await;
+            }
+            // The new binding casts it.
+            Some(Turn::Cast) | None => {}
+        }
+        self.turn = None;
+    }
+
     /// Waits until the sink's agent is here.
     async fn next_session(&mut self) -> Option<OpenSession> {
         if self.plan.spec.paused {
@@ -249,7 +278,7 @@ impl Route {
     /// Whether a frame may pass as it is; what comes before it otherwise.
     fn judge(&mut self, entry: &towpath_log::Entry) -> Result<Option<Turn>, GateError> {
         let header = entry.frame.header();
-        let turn = tokio::task::block_in_place(|| self.gate.judge(header))?;
+        let turn = tokio::task::block_in_place(|| self.gate.judge(&entry.frame))?;
         if let (None, Some(reader)) = (&turn, &mut self.reader) {
             reader.handed_out(header);
         }
@@ -315,12 +344,12 @@ impl Route {
 
     fn publish(&self, phase: Phase) {
         let mut status = self.status.lock();
-        let held = match &self.turn {
-            Some(Turn::Hold(hold)) => Some(hold.clone()),
-            _ => None,
+        (status.held, status.forbidden) = match &self.turn {
+            Some(Turn::Hold(hold)) => (Some(hold.clone()), None),
+            Some(Turn::Forbid(forbidden)) => (None, Some(forbidden.clone())),
+            Some(Turn::Cast) | None => (None, None),
         };
-        status.phase = if held.is_some() { Phase::Held } else { phase };
-        status.held = held;
+        status.phase = if status.held.is_some() || status.forbidden.is_some() { Phase::Held } else { phase };
         status.breaker = self.breaker.state(Instant::now());
         status.failures = self.breaker.failures();
         status.next_try_at = self

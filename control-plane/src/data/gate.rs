@@ -1,21 +1,26 @@
 //! The gate of a route: which versions of a stream's schema pass, and what happens before one that breaks the rule.
 //!
+//! Before all that a frame must be one that the policies let stand where the sink does.
+//!
 //! What a route has taken is kept with its cursor. The first version that it meets of a source's stream is taken as it
 //! is; each later one is held against the one taken last. A version that was taken passes for good, so that frames of
 //! old and new versions may come in turns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use towpath_catalog::AcceptedSchema;
 use towpath_log::deliveries::{Deliveries, Taken};
 use towpath_log::{LogError, RegionLog};
 use towpath_record::{
-    CastPlan, FrameHeader, FrameKind, SchemaHash, SourceId, StreamName, StreamSchema, compatibility,
+    CastPlan, FrameHeader, FrameKind, SchemaHash, SealedFrame, SourceId, StreamName, StreamSchema,
+    compatibility,
 };
 use towpath_resource::route::{OnBreaking, SchemaRule};
 use towpath_session::CastOrder;
 use towpath_session::limits::MAX_CASTS;
 
+use super::border::{Checkpoint, Forbidden};
 use super::route::RoutePlan;
 
 /// Versions that are remembered of one source's stream. One that returns after so many others is judged anew.
@@ -31,6 +36,7 @@ pub(crate) struct Gate {
     plan: RoutePlan,
     taken: Streams,
     casts: Vec<CastOrder>,
+    checkpoint: Checkpoint,
 }
 
 /// What comes before a frame that may not pass as it is.
@@ -40,6 +46,8 @@ pub(crate) enum Turn {
     Cast,
     /// The route stops until an admin acts.
     Hold(Hold),
+    /// The route stops until the policies change.
+    Forbid(Arc<Forbidden>),
 }
 
 /// Before which version of what a route stops.
@@ -80,14 +88,14 @@ enum Ruling {
 
 impl Gate {
     /// The gate of a route, with what it has taken in this replay.
-    pub(crate) fn open(log: RegionLog, store: Deliveries, plan: RoutePlan) -> Self {
+    pub(crate) fn open(log: RegionLog, store: Deliveries, plan: RoutePlan, checkpoint: Checkpoint) -> Self {
         let mut taken = Streams::new();
         for (source, stream, was) in store.taken(plan.id) {
             if was.replay == plan.replay {
                 taken.entry(source).or_default().insert(stream, was.schemas);
             }
         }
-        Self { log, store, plan, taken, casts: Vec::new() }
+        Self { log, store, plan, taken, casts: Vec::new(), checkpoint }
     }
 
     /// What the sink's agent shall cast.
@@ -96,12 +104,21 @@ impl Gate {
     }
 
     /// Whether a frame passes; what comes before it otherwise. Blocks on the disk when its schema is new.
-    pub(crate) fn judge(&mut self, header: &FrameHeader) -> Result<Option<Turn>, GateError> {
+    pub(crate) fn judge(&mut self, frame: &SealedFrame) -> Result<Option<Turn>, GateError> {
+        if let Err(forbidden) = self.checkpoint.judge(frame) {
+            return Ok(Some(Turn::Forbid(forbidden)));
+        }
+        let header = frame.header();
         match header.kind {
             FrameKind::Records => self.judge_records(header),
             FrameKind::Replay => self.judge_replay(header),
             FrameKind::DeadLetters | FrameKind::Progress => Ok(None),
         }
+    }
+
+    /// Waits until what was forbidden may be judged anew.
+    pub(crate) async fn policies_changed(&self) {
+        self.checkpoint.policies_changed().await;
     }
 
     fn judge_records(&mut self, header: &FrameHeader) -> Result<Option<Turn>, GateError> {

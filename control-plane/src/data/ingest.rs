@@ -1,4 +1,5 @@
-//! Ingest: opens lanes, appends their frames to the region's log, acknowledges what is durable.
+//! Ingest: opens lanes, appends their frames to the region's log, acknowledges what is durable. What the policies do not
+//! let in is refused before it is written anywhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use towpath_log::{AppendError, Outcome, RegionLog, Verdict};
 use towpath_proto::link::LaneFault;
-use towpath_record::{LaneId, Mark, SchemaHash, SealedFrame, StreamSchema};
+use towpath_record::{LaneId, Mark, SchemaHash, SealedFrame, SourceId, StreamSchema};
 use towpath_session::{LaneOpening, cell};
 
+use super::border::{Checkpoint, Forbidden};
 use super::epoch_of_now;
+use super::refusals::Refusals;
 use crate::link::SessionHandle;
 
 /// Frames of one session that are offered to the log together, in bytes. The log gathers across sessions.
@@ -20,10 +23,21 @@ const OFFER_BYTES: usize = 16 << 20;
 /// How long a session waits before it offers again what the log could not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Says to the audit trail what was refused.
+pub(crate) type Report = Box<dyn Fn(SourceId, &Forbidden) + Send + Sync>;
+
+/// What the frames of one session must pass.
+pub(crate) struct Customs {
+    pub checkpoint: Checkpoint,
+    pub refusals: Arc<Refusals>,
+    pub report: Report,
+}
+
 /// The lanes of one session.
 pub(crate) struct Ingest {
     log: RegionLog,
     session: SessionHandle,
+    refusals: Arc<Refusals>,
     // Bounded by the windows of the session's lanes.
     appends: mpsc::UnboundedSender<(u32, SealedFrame)>,
     marks: Arc<Mutex<BTreeMap<u32, Arc<Vec<Mark>>>>>,
@@ -31,15 +45,20 @@ pub(crate) struct Ingest {
 
 impl Ingest {
     /// The lanes of a session that has begun.
-    pub(crate) fn new(log: RegionLog, session: SessionHandle) -> Self {
+    pub(crate) fn new(log: RegionLog, session: SessionHandle, customs: Customs) -> Self {
         let (appends, offered) = mpsc::unbounded_channel();
-        tokio::spawn(append_all(log.clone(), session.clone(), offered));
-        Self { log, session, appends, marks: Arc::default() }
+        let refusals = customs.refusals.clone();
+        tokio::spawn(append_all(log.clone(), session.clone(), customs, offered));
+        Self { log, session, refusals, appends, marks: Arc::default() }
     }
 
     /// Opens a lane for an agent that may speak for its source.
     pub(crate) fn open(&self, asked: LaneOpening) {
         let (log, session) = (self.log.clone(), self.session.clone());
+        if asked.chain.is_none() {
+            // The agent reads its source again: what was refused does not come once more as it was.
+            self.refusals.over(asked.lane.source);
+        }
         tokio::spawn(async move {
             let LaneOpening { opening, lane, chain, want_marks } = asked;
             let state = log.lane(&lane);
@@ -126,6 +145,7 @@ impl Ingest {
 async fn append_all(
     log: RegionLog,
     session: SessionHandle,
+    mut customs: Customs,
     mut offered: mpsc::UnboundedReceiver<(u32, SealedFrame)>,
 ) {
     while let Some(first) = offered.recv().await {
@@ -137,6 +157,7 @@ async fn append_all(
             bytes += next.1.bytes().len();
             offer.push(next);
         }
+        let refused = customs.refuse(&mut offer);
         let appended = tokio::select! {
             appended = append(&log, &session, offer) => appended,
             () = session.closed() => return,
@@ -144,6 +165,38 @@ async fn append_all(
         if appended.is_err() {
             return;
         }
+        // After what came before on the same lane, so that this is acknowledged still.
+        for (opening, forbidden) in refused {
+            session.request(move |machine, now| {
+                let (reason, remedy) = (&forbidden.reason, &forbidden.remedy);
+                machine.refuse_lane(now, opening, LaneFault::Policy, reason, remedy);
+            });
+        }
+    }
+}
+
+impl Customs {
+    /// Takes out of an offer the frames that may not stand in the log, and what follows them in their openings. Returns
+    /// what was found, by opening.
+    fn refuse(&mut self, offer: &mut Vec<(u32, SealedFrame)>) -> BTreeMap<u32, Arc<Forbidden>> {
+        let mut refused = BTreeMap::new();
+        offer.retain(|(opening, frame)| {
+            if refused.contains_key(opening) {
+                return false;
+            }
+            let source = frame.header().lane.source;
+            match self.checkpoint.judge(frame) {
+                Ok(()) => self.refusals.over(source),
+                Err(forbidden) => {
+                    self.refusals.refused(source, self.checkpoint.edits(), &forbidden);
+                    (self.report)(source, &forbidden);
+                    refused.insert(*opening, forbidden);
+                    return false;
+                }
+            }
+            true
+        });
+        refused
     }
 }
 
@@ -151,6 +204,9 @@ async fn append_all(
 /// acknowledged, so that the windows close and the agents' spools hold what comes.
 async fn append(log: &RegionLog, session: &SessionHandle, offer: Vec<(u32, SealedFrame)>) -> Result<(), ()> {
     let mut complained = false;
+    if offer.is_empty() {
+        return Ok(());
+    }
     loop {
         let frames = offer.iter().map(|(_, frame)| frame.clone()).collect();
         match log.append(frames).await {

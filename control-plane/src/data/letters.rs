@@ -1,5 +1,7 @@
 //! Dead letters of delivery: kept when a sink refuses rows, sent again when an admin asks.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +13,7 @@ use towpath_record::{
 };
 use towpath_session::Rejections;
 
+use super::border::{Checkpoint, Forbidden};
 use super::epoch_of_now;
 use super::route::RoutePlan;
 use super::rows::{self, RowsError};
@@ -52,6 +55,9 @@ pub(crate) enum LettersError {
     /// The stored form is damaged.
     #[error("the dead letter is damaged: {0}")]
     Damaged(String),
+    /// The policies have changed since.
+    #[error("the row may not be written to the log again, since {0}")]
+    Forbidden(Arc<Forbidden>),
     /// The log refuses the frame.
     #[error("the region log refuses the replay: {0:?}; try again")]
     Refused(Outcome),
@@ -113,11 +119,13 @@ fn letter(
 pub(crate) async fn replay(
     log: &RegionLog,
     store: &Deliveries,
+    mut checkpoint: Checkpoint,
     mut letter: Letter,
 ) -> Result<LogOffset, LettersError> {
     let damaged = |reason: &dyn std::fmt::Display| LettersError::Damaged(reason.to_string());
     let bytes = hex::decode(&letter.frame).map_err(|e| damaged(&e))?;
     let kept = SealedFrame::parse(Bytes::from(bytes)).map_err(|e| damaged(&e))?;
+    checkpoint.judge(&kept).map_err(LettersError::Forbidden)?;
     let record = rows::batch(log, &kept)?;
     let hash = kept.header().schema;
     let schema = log.schema(hash).ok_or(RowsError::UnknownSchema(hash))?;

@@ -4,6 +4,8 @@ pub(crate) mod sessions;
 pub(crate) mod questions;
 pub(crate) mod compare;
 mod inspect;
+pub(crate) mod border;
+pub(crate) mod refusals;
 pub(crate) mod ingest;
 pub(crate) mod rows;
 pub(crate) mod breaker;

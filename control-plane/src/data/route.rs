@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use towpath_catalog::AcceptedSchema;
 use towpath_log::deliveries::Cursor;
 use towpath_log::{Entry, LogReader, ReadError, RegionLog, Totals};
-use towpath_record::{FrameHeader, FrameKind, LogOffset, ResourceName, RouteId, SinkId};
+use towpath_record::{FrameHeader, FrameKind, LogOffset, RegionName, ResourceName, RouteId, SinkId};
 use towpath_resource::route::{RouteSpec, StartFrom};
 
 /// Frames that are passed over in one go before others get their turn.
@@ -19,6 +19,8 @@ pub(crate) struct RoutePlan {
     pub spec: RouteSpec,
     pub sink: SinkId,
     pub sink_agent: towpath_record::AgentId,
+    /// The region where the sink's agent stands.
+    pub region: RegionName,
     /// How often an admin has replayed it.
     pub replay: u64,
     /// Where this replay of it begins.

@@ -18,9 +18,10 @@ use towpath_resource::api::fleet::{BreakerState, Lag};
 use towpath_resource::api::{CompareLine, CompareOrder, Finding, LogPage, StreamRecord};
 use towpath_resource::observed::Trouble;
 
+use super::border::Checkpoint;
 use super::breaker::State;
 use super::deliver::{Phase, RouteStatus};
-use super::letters;
+use super::letters::{self, LettersError};
 use super::route::RoutePlan;
 use super::rows;
 use crate::cell::Cell;
@@ -48,13 +49,7 @@ fn look(cell: &Cell) -> Snapshot {
     };
     Snapshot {
         agents: cell.sightings().all().into_iter().map(|(id, seen)| (id, presence(seen))).collect(),
-        sources: status
-            .by_source
-            .iter()
-            .map(|(id, totals)| {
-                (*id, SourceFlow { records: totals.records, bytes: totals.bytes, trouble: None })
-            })
-            .collect(),
+        sources: sources(cell, &status),
         routes: cell
             .route_statuses()
             .into_iter()
@@ -183,9 +178,14 @@ impl Plane for Cell {
         if matches!(letter.state, LetterState::Replayed { .. }) {
             return Err(PlaneError::Conflict(format!("dead letter `{id}` was sent again already")));
         }
-        letters::replay(self.log(), self.deliveries(), letter)
-            .await
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+        let checkpoint = Checkpoint::before_log(self.in_force().clone(), self.log().clone());
+        let replayed = letters::replay(self.log(), self.deliveries(), checkpoint, letter).await;
+        replayed.map_err(|error| match &error {
+            LettersError::Forbidden(forbidden) => {
+                PlaneError::Conflict(format!("{error}; {}", forbidden.remedy))
+            }
+            _ => PlaneError::Unavailable(error.to_string()),
+        })?;
         self.letter(id).await
     }
 }
@@ -227,6 +227,12 @@ fn route_flow(plan: &RoutePlan, route: &RouteStatus, log: &LogStatus, dead_lette
         .and_then(|us| Timestamp::from_microsecond(us).ok());
     let seconds = oldest.map_or(0.0, |oldest| Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0));
     let message = route.error.clone().or_else(|| route.lost.clone());
+    let failed = message.map(|message| Trouble { message, remedy: String::new(), since: None });
+    let forbidden = route.forbidden.as_ref().map(|forbidden| Trouble {
+        message: format!("route {} stopped before a frame that may not go there: {forbidden}", plan.name),
+        remedy: forbidden.remedy.clone(),
+        since: None,
+    });
     RouteFlow {
         records: route.cursor.records,
         bytes: route.cursor.bytes,
@@ -238,8 +244,8 @@ fn route_flow(plan: &RoutePlan, route: &RouteStatus, log: &LogStatus, dead_lette
         },
         failures: route.failures,
         next_try_at: route.next_try_at,
-        trouble: message.map(|message| Trouble { message, remedy: String::new(), since: None }),
-        stopped: route.phase == Phase::Stopped,
+        stopped: route.phase == Phase::Stopped || forbidden.is_some(),
+        trouble: forbidden.or(failed),
         dead_letters,
         held: route.held.as_ref().map(|hold| RouteHold {
             source: hold.source,
@@ -250,6 +256,19 @@ fn route_flow(plan: &RoutePlan, route: &RouteStatus, log: &LogStatus, dead_lette
             reason: hold.reason.clone(),
         }),
     }
+}
+
+/// What came of each source, and what was refused of it.
+fn sources(cell: &Cell, log: &LogStatus) -> BTreeMap<SourceId, SourceFlow> {
+    let flow = |(id, totals): (&SourceId, &towpath_log::SourceTotals)| {
+        (*id, SourceFlow { records: totals.records, bytes: totals.bytes, ..SourceFlow::default() })
+    };
+    let mut flows: BTreeMap<_, _> = log.by_source.iter().map(flow).collect();
+    for (id, refused) in cell.refusals() {
+        let flow = flows.entry(id).or_default();
+        (flow.refused_frames, flow.trouble) = (refused.frames, refused.trouble);
+    }
+    flows
 }
 
 fn streams(log: &LogStatus) -> BTreeMap<StreamName, StreamFlow> {

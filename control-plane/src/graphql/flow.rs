@@ -1,10 +1,11 @@
-//! How the data flows: the fleet, routes from end to end, streams, schemas and dead letters; and the agents and systems at
+//! How the data flows: the fleet, routes from end to end, streams, schemas, policies and dead letters; and the agents and systems at
 //! the ends.
 
 use async_graphql::dynamic::TypeRef;
 use towpath_resource::api::{
-    AcceptOrder, AgentLog, DeadLetter, FleetStatus, MOST_LOG_LINES, ReplayOrder, Replayed, RouteDescription,
-    SchemaAccepted, SchemaDescription, SchemaDiff, SourceCheck, StreamSchemas, StreamStatus,
+    AcceptOrder, AgentLog, DeadLetter, ExplainOrder, FleetStatus, MOST_LOG_LINES, PolicyExplanation,
+    ReplayOrder, Replayed, RouteDescription, SchemaAccepted, SchemaDescription, SchemaDiff, SourceCheck,
+    StreamSchemas, StreamStatus,
 };
 use towpath_resource::{Kind, Object, Permission};
 
@@ -24,6 +25,7 @@ pub(super) fn operations(types: &mut Types) -> Vec<Operation> {
     let mut all = of_fleet(types);
     all.extend(of_routes(types));
     all.extend(of_schemas(types));
+    all.extend(of_policies(types));
     all.extend(of_letters(types));
     all.extend(of_ends(types));
     all
@@ -101,6 +103,28 @@ fn of_schemas(types: &mut Types) -> Vec<Operation> {
             .argument("to", number(), "The other version.")
             .maybe_text("source", SOURCE),
         accept.text("name", "The route.").takes::<AcceptOrder>(types),
+    ]
+}
+
+fn of_policies(types: &mut Types) -> Vec<Operation> {
+    let read = Permission::read(Object::Resource(Kind::Policy));
+    let explanation = types.answer::<PolicyExplanation>();
+    let about = "What becomes of a field, region by region: its classes, the rule that counts, and why others do not.";
+    let explain = Operation::query("explainPolicy", about, read, explanation, |call| async move {
+        let order = ExplainOrder {
+            stream: call.text("stream")?.to_owned(),
+            field: call.text("field")?.to_owned(),
+            region: call.maybe_text("region").map(str::to_owned),
+            purpose: call.maybe_text("purpose").map(str::to_owned),
+        };
+        call.service.explain_policy(call.asker(), &order)
+    });
+    vec![
+        explain
+            .text("stream", STREAM)
+            .text("field", "The field.")
+            .maybe_text("region", "The region. Default: every region that is known.")
+            .maybe_text("purpose", "The purpose, as a route declares it. Default: none."),
     ]
 }
 

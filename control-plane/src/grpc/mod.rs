@@ -35,6 +35,7 @@ use towpath_proto::admin::dead_letters_server::DeadLettersServer;
 use towpath_proto::admin::events_server::EventsServer;
 use towpath_proto::admin::fleet_server::FleetServer;
 use towpath_proto::admin::keys_server::KeysServer;
+use towpath_proto::admin::policies_server::PoliciesServer;
 use towpath_proto::admin::resources_server::ResourcesServer;
 use towpath_proto::admin::routes_server::RoutesServer;
 use towpath_proto::admin::schemas_server::SchemasServer;
@@ -70,6 +71,7 @@ pub fn router(service: Service) -> Router {
     let guarded = add(guarded, FleetServer::new(admin.clone()));
     let guarded = add(guarded, StreamsServer::new(admin.clone()));
     let guarded = add(guarded, SchemasServer::new(admin.clone()));
+    let guarded = add(guarded, PoliciesServer::new(admin.clone()));
     let guarded = add(guarded, DeadLettersServer::new(admin.clone()));
     let guarded = add(guarded, TokensServer::new(admin.clone()));
     let guarded = add(guarded, KeysServer::new(admin.clone()));

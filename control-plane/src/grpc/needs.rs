@@ -43,6 +43,7 @@ pub(super) const NEEDS: &[(&str, Need)] = &[
     ("/towpath.admin.v1.Schemas/List", read(Object::Schema)),
     ("/towpath.admin.v1.Schemas/Get", read(Object::Schema)),
     ("/towpath.admin.v1.Schemas/Diff", read(Object::Schema)),
+    ("/towpath.admin.v1.Policies/Explain", read(Object::Resource(Kind::Policy))),
     ("/towpath.admin.v1.DeadLetters/List", read(Object::DeadLetter)),
     ("/towpath.admin.v1.DeadLetters/Get", read(Object::DeadLetter)),
     ("/towpath.admin.v1.DeadLetters/Replay", operate(Object::DeadLetter)),

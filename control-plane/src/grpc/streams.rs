@@ -1,17 +1,19 @@
-//! Streams, their records, their schemas, and what of them could not be processed.
+//! Streams, their records, their schemas, what policies make of them, and what of them could not be processed.
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use prost_types::Struct;
 use tonic::{Request, Response, Status};
 use towpath_proto::admin::dead_letters_server::DeadLetters;
+use towpath_proto::admin::policies_server::Policies;
 use towpath_proto::admin::schemas_server::Schemas;
 use towpath_proto::admin::streams_server::Streams;
 use towpath_proto::admin::{
-    DeadLetterRequest, DiffSchemaRequest, GetSchemaRequest, ListDeadLettersRequest, ListSchemasRequest,
-    ListStreamsRequest, ReadStreamRequest,
+    DeadLetterRequest, DiffSchemaRequest, ExplainPolicyRequest, GetSchemaRequest, ListDeadLettersRequest,
+    ListSchemasRequest, ListStreamsRequest, ReadStreamRequest,
 };
 use towpath_resource::StartFrom;
+use towpath_resource::api::ExplainOrder;
 
 use super::answer::{Messages, answer, asked, carried, listed};
 use super::{Admin, status};
@@ -57,6 +59,15 @@ impl Schemas for Admin {
     async fn diff(&self, request: Request<DiffSchemaRequest>) -> Result<Response<Struct>, Status> {
         let (admission, DiffSchemaRequest { stream, from, to, source }) = asked(request)?;
         answer(self.0.schema_diff(&admission.asker, &stream, (from, to), source.as_deref()))
+    }
+}
+
+#[async_trait]
+impl Policies for Admin {
+    async fn explain(&self, request: Request<ExplainPolicyRequest>) -> Result<Response<Struct>, Status> {
+        let (admission, ExplainPolicyRequest { stream, field, region, purpose }) = asked(request)?;
+        let order = ExplainOrder { stream, field, region, purpose };
+        answer(self.0.explain_policy(&admission.asker, &order))
     }
 }
 

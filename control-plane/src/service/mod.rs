@@ -27,6 +27,7 @@ mod sources;
 mod routes;
 mod streams;
 mod schemas;
+mod policies;
 mod letters;
 mod tokens;
 mod lossy;
@@ -43,6 +44,7 @@ mod audit;
 mod history;
 mod follow;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +55,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use towpath_access::Target;
 use towpath_catalog::{Catalog, State};
+use towpath_record::RegionName;
 use towpath_resource::api::FleetStatus;
 use towpath_resource::{AnyManifest, Object, Permission};
 
@@ -238,6 +241,11 @@ impl Service {
     /// The requests that were sent with a key.
     pub(crate) fn repeats(&self) -> &IdempotencyKeys {
         &self.0.config.repeats
+    }
+
+    /// The regions in which sites may stand.
+    fn regions(&self) -> BTreeSet<RegionName> {
+        self.0.config.catalog.regions()
     }
 
     fn plane(&self) -> &Arc<dyn Plane> {

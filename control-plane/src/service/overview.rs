@@ -137,6 +137,7 @@ impl View<'_> {
             lag: Lag { records: backlog.records, bytes: backlog.bytes, seconds: age },
             backlog,
             dead_letters: observed.map_or(0, |seen| seen.dead_letters),
+            refused_frames: flow.refused_frames,
             last_record_at: observed.and_then(|seen| seen.last_record_at),
         }
     }

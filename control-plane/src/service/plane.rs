@@ -95,6 +95,8 @@ pub struct SourceFlow {
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
+    /// Frames that the log refused because policies forbid what they hold, since the control plane was started.
+    pub refused_frames: u64,
     /// Why its frames are not taken, when they are not.
     pub trouble: Option<Trouble>,
 }

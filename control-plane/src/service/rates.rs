@@ -97,7 +97,7 @@ mod tests {
     use crate::service::plane::SourceFlow;
 
     fn at(records: u64) -> Snapshot {
-        let flow = SourceFlow { records, bytes: records * 100, trouble: None };
+        let flow = SourceFlow { records, bytes: records * 100, ..SourceFlow::default() };
         Snapshot { sources: BTreeMap::from([(SourceId::from_bytes([1; 16]), flow)]), ..Snapshot::default() }
     }
 

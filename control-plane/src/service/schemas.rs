@@ -167,7 +167,7 @@ impl Service {
     }
 }
 
-fn source_name(catalog: &State, source: SourceId) -> Option<ResourceName> {
+pub(super) fn source_name(catalog: &State, source: SourceId) -> Option<ResourceName> {
     catalog.source(source).map(|source| source.name().clone())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use towpath_record::{Column, StreamName};
-use towpath_resource::Class;
+use towpath_resource::{Class, Classification};
 
 use crate::rulebook::{Compiled, Rulebook};
 
@@ -21,7 +21,9 @@ impl Rulebook {
     pub fn classify(&self, stream: &StreamName, column: &Column) -> Classified {
         let mut found = Classified::default();
         for class in column.class.iter().flat_map(|classes| classes.split(',')) {
-            found.classes.extend(Class::new(class.trim()).ok());
+            // A text that is no class says nothing: whoever sends a field may not make it known by it.
+            let Ok(class) = Class::new(class.trim()) else { continue };
+            found.classes.insert(class);
             found.known = true;
         }
         for policy in self.covering(stream) {
@@ -33,13 +35,23 @@ impl Rulebook {
 
 impl Compiled {
     fn classify(&self, stream: &StreamName, field: &str, found: &mut Classified) {
-        for (one, fields) in self.policy.spec.classify.iter().zip(&self.fields) {
-            let here = one.streams.is_empty() || one.streams.iter().any(|pattern| pattern.matches(stream));
-            if here && fields.iter().any(|pattern| pattern.is_match(field)) {
-                found.classes.extend(one.classes.iter().cloned());
-                found.known = true;
-            }
+        for (_, one) in self.classifications(stream, field) {
+            found.classes.extend(one.classes.iter().cloned());
+            found.known = true;
         }
+    }
+
+    /// What this policy says of a field, each with its number from 1.
+    pub(crate) fn classifications<'a>(
+        &'a self,
+        stream: &'a StreamName,
+        field: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a Classification)> {
+        let all = self.policy.spec.classify.iter().zip(&self.fields).enumerate();
+        all.filter_map(move |(n, (one, fields))| {
+            let here = one.streams.is_empty() || one.streams.iter().any(|pattern| pattern.matches(stream));
+            (here && fields.iter().any(|pattern| pattern.is_match(field))).then_some((n + 1, one))
+        })
     }
 }
 

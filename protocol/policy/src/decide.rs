@@ -90,7 +90,7 @@ impl fmt::Display for Reason {
 }
 
 /// How special a rule is: one that names the stream more closely, then the class, then the region, then the purpose.
-type Specificity = (bool, u32, bool, bool);
+pub(crate) type Specificity = (bool, u32, bool, bool);
 
 struct Candidate<'a> {
     specificity: Specificity,
@@ -117,7 +117,7 @@ impl Rulebook {
         }
     }
 
-    fn decide_class(&self, stream: &StreamName, class: &Class, place: Place<'_>) -> Decision {
+    pub(crate) fn decide_class(&self, stream: &StreamName, class: &Class, place: Place<'_>) -> Decision {
         let candidates = self.candidates(stream, class, place);
         let Some(most) = candidates.iter().map(|one| one.specificity).max() else {
             return Decision { treatment: Treatment::Block, reason: Reason::NoRule { class: class.clone() } };
@@ -163,7 +163,12 @@ impl Rulebook {
 }
 
 /// How special the rule is here, if it is for this at all.
-fn specificity(rule: &Rule, stream: &StreamName, class: &Class, place: Place<'_>) -> Option<Specificity> {
+pub(crate) fn specificity(
+    rule: &Rule,
+    stream: &StreamName,
+    class: &Class,
+    place: Place<'_>,
+) -> Option<Specificity> {
     let class = rule.classes.iter().filter(|one| one.matches(class)).map(|one| one.specificity()).max()?;
     let of_stream = rule.streams.is_empty() || rule.streams.iter().any(|one| one.matches(stream));
     let of_region = rule.regions.is_empty() || rule.regions.contains(place.region);

@@ -15,10 +15,12 @@ mod classify;
 mod decide;
 mod shape;
 mod border;
+mod explain;
 
 pub use border::{Breach, check_border};
 pub use classify::Classified;
 pub use decide::{Decision, Place, Reason};
+pub use explain::{Considered, Origin, Standing};
 pub use filter::{Filter, FilterFault};
 pub use rulebook::{NamedPolicy, Rulebook, RulebookError};
 pub use shape::{FieldPlan, Shape, ShapeFault, is_of_change, type_after};

@@ -35,6 +35,9 @@ impl DeadLetter {
     }
 }
 
+/// The column of the input itself.
+pub const RAW_COLUMN: &str = "raw";
+
 /// The schema of every dead-letter frame.
 pub fn schema() -> &'static StreamSchema {
     static SCHEMA: LazyLock<StreamSchema> = LazyLock::new(|| {
@@ -43,7 +46,7 @@ pub fn schema() -> &'static StreamSchema {
             Column::required("line", ColumnType::Uint64),
             Column::nullable("column", ColumnType::String),
             Column::required("reason", ColumnType::String),
-            Column::required("raw", ColumnType::Binary),
+            Column::required(RAW_COLUMN, ColumnType::Binary),
             Column::required("raw_truncated", ColumnType::Boolean),
         ];
         StreamSchema::new(columns, Vec::new()).expect("the columns above obey the rules of a schema")

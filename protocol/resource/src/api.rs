@@ -12,6 +12,7 @@ pub mod compare;
 pub mod check;
 pub mod stream;
 pub mod schema;
+pub mod policy;
 pub mod letter;
 pub mod log;
 pub mod audit;
@@ -30,6 +31,7 @@ pub use history::{Happened, ResourceVersion, RollbackOrder};
 pub use key::{CreatedKey, KeyOrder, KeyState, KeyStatus, RotateOrder};
 pub use letter::{DeadLetter, LetterOrigin, LetterState};
 pub use log::{AgentLog, LogLevel, LogLine, LogPage, MOST_LOG_LINES};
+pub use policy::{ClassOrigin, ConsideredRule, ExplainOrder, FieldAtPlace, FoundField, PolicyExplanation};
 pub use problem::Problem;
 pub use route::{FedStream, Feeder, ReplayOrder, Replayed, RouteDescription};
 pub use schema::{

@@ -111,7 +111,7 @@ spec: {target: {syslog: {address: "logs.example.com:6514", transport: tls}}}
                 faults.require(plain && url.len() <= LONGEST_ADDRESS, "spec.target.webhook.url", || {
                     "is not an address such as https://example.com/hook, without user and fragment".to_owned()
                 });
-                check_reference(secret, "spec.target.webhook.secret", faults);
+                check_reference(secret, "spec.target.webhook.secret", "control plane", faults);
             }
         }
         check_description(&self.description, faults);

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use towpath_record::ResourceName;
 
+use crate::policy::LONGEST_PURPOSE;
 use crate::spec::Spec;
 
 /// The member of a schema that names the kind of the resource that a field names.
@@ -31,5 +32,27 @@ impl<S: Spec> JsonSchema for NameOf<S> {
         schema.remove("examples");
         schema.insert(REFERENCE.to_owned(), S::KIND.as_str().into());
         schema
+    }
+}
+
+/// As what the schema shows a purpose.
+pub struct Purpose;
+
+impl JsonSchema for Purpose {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Purpose".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9_-]+$",
+            "maxLength": LONGEST_PURPOSE,
+            "examples": ["analytics"],
+        })
     }
 }

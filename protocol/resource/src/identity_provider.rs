@@ -117,7 +117,7 @@ spec: {issuer: "https://login.example.com", client_id: towpath}
             });
         }
         if let Some(secret) = &self.client_secret {
-            check_reference(secret, "spec.client_secret", faults);
+            check_reference(secret, "spec.client_secret", "control plane", faults);
         }
         check_description(&self.description, faults);
     }

@@ -6,6 +6,7 @@ use towpath_record::{RegionName, ResourceName, StreamName};
 
 use crate::class::{Class, ClassPattern};
 use crate::fault::Faults;
+use crate::hint::Purpose;
 use crate::id::PolicyId;
 use crate::kind::Kind;
 use crate::pattern::StreamPattern;
@@ -15,6 +16,10 @@ use crate::treatment::{Encrypt, Treatment};
 
 const MOST_ENTRIES: usize = 500;
 const LONGEST_FILTER: usize = 4_096;
+/// `GET /v1/policies/explain` is something else than a policy.
+const NO_NAME: &str = "explain";
+/// Longest purpose, in bytes.
+pub(crate) const LONGEST_PURPOSE: usize = 80;
 
 /// What may be stored and sent where, for the streams it covers. The agent that reads a source applies it before
 /// anything is written or sent; the region's log refuses what does not keep to it; a plan shows it before it runs.
@@ -93,6 +98,7 @@ pub struct Rule {
     pub regions: Vec<RegionName>,
     /// The purposes it is for, as routes declare them. Default: all, and what has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Purpose>")]
     pub purposes: Vec<String>,
     /// What becomes of them.
     pub then: Treatment,
@@ -117,7 +123,7 @@ spec:
     - {fields: [email, "*_mail"], classes: [pii.email]}
     - {fields: [id, created_at, status], classes: []}
   rules:
-    - {classes: ["pii.*"], regions: [eu], then: allow}
+    - {classes: ["pii.*"], regions: [main], then: allow}
     - {classes: [pii.email], then: {mask: domain}}
     - {classes: ["*"], then: drop}
 "#;
@@ -140,6 +146,9 @@ spec:
             faults.require(!rule.classes.is_empty(), &format!("spec.rules[{n}].classes"), || {
                 "names no class; `*` stands for all".to_owned()
             });
+            for purpose in &rule.purposes {
+                check_purpose(purpose, &format!("spec.rules[{n}].purposes"), faults);
+            }
             rule.then.check(&format!("spec.rules[{n}].then"), faults);
         }
         if let Some(filter) = &self.filter {
@@ -150,6 +159,12 @@ spec:
         check_description(&self.description, faults);
     }
 
+    fn check_name(name: &ResourceName, faults: &mut Faults) {
+        faults.require(name.as_str() != NO_NAME, "metadata.name", || {
+            format!("cannot be `{NO_NAME}`, which is an address of the API; choose another")
+        });
+    }
+
     fn references(&self) -> Vec<Reference> {
         let readers = self.rules.iter().filter_map(|rule| match &rule.then {
             Treatment::Encrypt(Encrypt { to }) => Some(to),
@@ -158,5 +173,39 @@ spec:
         let reference =
             |name: &ResourceName| Reference { path: "spec.rules", kind: Kind::Agent, name: name.clone() };
         readers.map(reference).collect()
+    }
+}
+
+/// Notes that a purpose is not one word.
+pub(crate) fn check_purpose(purpose: &str, path: &str, faults: &mut Faults) {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    let is_word = (1..=LONGEST_PURPOSE).contains(&purpose.len()) && purpose.bytes().all(allowed);
+    faults.require(is_word, path, || {
+        format!(
+            "`{purpose}` is no purpose: write 1 to {LONGEST_PURPOSE} lower-case letters, digits, `_` and `-`"
+        )
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse_documents;
+
+    /// The fields at fault of a policy of this name with one rule.
+    fn faults(name: &str, rule: &str) -> Vec<String> {
+        let text = format!(
+            "{{apiVersion: towpath/v1, kind: Policy, metadata: {{name: {name}}}, spec: {{streams: ['**'], rules: [{{classes: ['*'], {rule}}}]}}}}"
+        );
+        let read = parse_documents(&text).unwrap().remove(0).manifest;
+        read.err().unwrap_or_default().into_iter().map(|fault| fault.path).collect()
+    }
+
+    #[test]
+    fn what_a_policy_may_not_say_is_named() {
+        assert_eq!(faults("customers", "purposes: [ad-words], then: drop"), Vec::<String>::new());
+        assert_eq!(faults("customers", "purposes: [Ad words], then: drop"), ["spec.rules[0].purposes"]);
+        assert_eq!(faults("customers", "then: {hash: {key: 00ff}}"), ["spec.rules[0].then.hash.key"]);
+        assert_eq!(faults("customers", "then: {bucket: {width: 0}}"), ["spec.rules[0].then.bucket.width"]);
+        assert_eq!(faults("explain", "then: drop"), ["metadata.name"]);
     }
 }

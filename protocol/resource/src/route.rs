@@ -11,9 +11,10 @@ use towpath_record::{Compatibility, LogOffset, ResourceName, RouteId, StreamName
 
 use crate::api::RouteStatus;
 use crate::fault::Faults;
-use crate::hint::NameOf;
+use crate::hint::{NameOf, Purpose};
 use crate::kind::Kind;
 use crate::pattern::StreamPattern;
+use crate::policy::check_purpose;
 use crate::sink::SinkSpec;
 use crate::spec::{Reference, Spec};
 
@@ -47,6 +48,10 @@ pub struct RouteSpec {
     /// When a sink that keeps failing is left alone for a while.
     #[serde(default)]
     pub breaker: Breaker,
+    /// What the sink is for, in one word such as `analytics`, which rules of policies may ask for. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Purpose>")]
+    pub purpose: Option<String>,
     /// Whether delivery rests. Nothing is lost meanwhile that the log retains. Default: false.
     #[serde(default)]
     pub paused: bool,
@@ -219,6 +224,9 @@ spec:
         faults.require(self.streams.len() <= MOST_PATTERNS, "spec.streams", || {
             format!("has {} patterns; at most {MOST_PATTERNS} are allowed", self.streams.len())
         });
+        if let Some(purpose) = &self.purpose {
+            check_purpose(purpose, "spec.purpose", faults);
+        }
         let pause = |path, span: &TimeSpan, faults: &mut Faults| {
             faults.require(!span.0.is_zero() && span.0 <= LONGEST_PAUSE, path, || {
                 format!("is {span}; it may be 1ms to {}", TimeSpan(LONGEST_PAUSE))

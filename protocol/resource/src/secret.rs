@@ -96,10 +96,10 @@ pub(crate) fn refuse_written_secrets(config: &Value, path: &str, faults: &mut Fa
     }
 }
 
-/// Notes a secret that is not a reference.
-pub(crate) fn check_reference(text: &str, path: &str, faults: &mut Faults) {
+/// Notes a secret that is not a reference. It is resolved by the control plane or the agent, as `by` says.
+pub(crate) fn check_reference(text: &str, path: &str, by: &str, faults: &mut Faults) {
     faults.require(text.parse::<SecretReference>().is_ok(), path, || {
-        "must be ${env:NAME} or ${file:/path}, which the control plane resolves on its machine".to_owned()
+        format!("must be ${{env:NAME}} or ${{file:/path}}, which the {by} resolves on its machine")
     });
 }
 

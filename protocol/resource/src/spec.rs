@@ -80,7 +80,7 @@ pub trait Lookup {
     /// The names of the resources of this kind.
     fn names(&self, kind: Kind) -> Vec<&ResourceName>;
 
-    /// The regions that a cell serves.
+    /// The regions in which sites may stand.
     fn regions(&self) -> Vec<&RegionName>;
 }
 
@@ -91,9 +91,9 @@ pub fn check_references<S: Spec>(spec: &S, lookup: &impl Lookup, faults: &mut Fa
     }
     if let Some(region) = spec.region() {
         let regions = lookup.regions();
-        let served = || regions.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", ");
+        let known = || regions.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", ");
         faults.require(regions.contains(&region), "spec.region", || {
-            format!("no cell serves region `{region}`; this control plane serves: {}", served())
+            format!("region `{region}` is not known; this control plane knows: {}", known())
         });
     }
 }

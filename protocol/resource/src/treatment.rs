@@ -117,7 +117,7 @@ impl Treatment {
     pub(crate) fn check(&self, path: &str, faults: &mut Faults) {
         match self {
             Self::Tokenise(Tokenise { key }) | Self::Hash(Hash { key }) => {
-                check_reference(key, &format!("{path}.{}.key", self.as_str()), faults);
+                check_reference(key, &format!("{path}.{}.key", self.as_str()), "agent", faults);
             }
             Self::Bucket(Bucket::Width(width)) => {
                 faults

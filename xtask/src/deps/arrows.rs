@@ -25,7 +25,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("towpath-adapter-conformance", &["towpath-record", "towpath-adapter-api"]),
     ("towpath-spool", &["towpath-record", "towpath-segment"]),
     ("towpath-log", &["towpath-record", "towpath-segment"]),
-    ("towpath-catalog", &["towpath-record", "towpath-audit", "towpath-resource", "towpath-segment"]),
+    (
+        "towpath-catalog",
+        &["towpath-record", "towpath-audit", "towpath-policy", "towpath-resource", "towpath-segment"],
+    ),
     ("towpath-access", &["towpath-record", "towpath-resource", "towpath-catalog"]),
     (
         "towpath-control",

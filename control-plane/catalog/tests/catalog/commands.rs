@@ -34,7 +34,7 @@ fn what_refers_to_nothing_or_must_not_change_is_refused() {
         said(resource("Sink", "crm", "{agent: plant-1, adapter: postgres}")).contains("cannot be changed")
     );
     assert!(said(resource("Agent", "new", "{site: plant}")).contains("towpath token create"));
-    assert!(said(resource("Site", "s", "{region: mars}")).contains("this control plane serves: eu, main"));
+    assert!(said(resource("Site", "s", "{region: mars}")).contains("this control plane knows: eu, main, us"));
     assert!(said(resource("Site", "plant", "{region: eu}")).contains("delete source erp first"));
     assert!(
         said(resource("Route", "orders", "{streams: [x], sink: crm, from: latest}"))
@@ -84,6 +84,43 @@ fn resources_that_refer_to_each_other_are_taken_together_in_any_order() {
     assert_eq!(outcomes(false), expected);
     assert_eq!(catalog.state().seq, before.seq + 3);
     assert!(catalog.state().require::<SourceSpec>("bad").is_err());
+}
+
+#[test]
+fn a_policy_that_nobody_would_understand_is_refused_with_the_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = furnished(&dir);
+    let said = |classify: &str, rule: &str| {
+        let spec =
+            format!("{{streams: [crm.**], classify: [{classify}], rules: [{{classes: ['*'], {rule}}}]}}");
+        catalog.put(resource("Policy", "customers", &spec)).unwrap_err().to_string()
+    };
+    let fine = "{fields: [id], classes: []}";
+    let broken = said(&format!("{fine}, {{fields: ['[a'], classes: []}}"), "then: drop");
+    assert!(broken.contains("spec.classify[1].fields") && broken.contains("`[a`"), "{broken}");
+    let filter = catalog.put(resource(
+        "Policy",
+        "customers",
+        "{streams: [crm.**], rules: [{classes: ['*'], then: drop}], filter: 'country == 1'}",
+    ));
+    let filter = filter.unwrap_err().to_string();
+    assert!(filter.contains("spec.filter") && filter.contains("`country`"), "{filter}");
+    let elsewhere = said(fine, "regions: [main, mars], then: drop");
+    assert!(elsewhere.contains("spec.rules[0].regions") && elsewhere.contains("eu, main, us"), "{elsewhere}");
+}
+
+#[test]
+fn a_source_needs_a_region_whose_log_is_kept_and_a_sink_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = furnished(&dir);
+    catalog.put(resource("Site", "cloud", "{region: us}")).unwrap();
+    catalog.join("cloud", "cloud-1");
+    catalog.put(sink("lake", "cloud-1")).unwrap();
+    let refused = catalog.put(source("web", "cloud-1")).unwrap_err().to_string();
+    assert!(
+        refused.contains("region `us`, of which no log is kept") && refused.contains("eu, main"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use towpath_audit::AuditKey;
 use towpath_catalog::{Actor, Applied, ApplyError, Catalog, CatalogConfig, Cause, SecretHash};
-use towpath_record::{AgentId, ResourceName};
+use towpath_record::{AgentId, RegionName, ResourceName};
 use towpath_resource::{AnyManifest, parse_documents};
 
 pub(crate) const START: i64 = 1_800_000_000;
@@ -30,7 +30,8 @@ pub(crate) fn config() -> (CatalogConfig, SetClock) {
     let clock = SetClock(Arc::new(AtomicI64::new(START)));
     let told = clock.clone();
     let config = CatalogConfig {
-        regions: ["main", "eu"].map(|name| towpath_record::RegionName::new(name).unwrap()).into(),
+        regions: ["main", "eu"].map(|name| RegionName::new(name).unwrap()).into(),
+        sink_regions: [RegionName::new("us").unwrap()].into(),
         clock: Arc::new(move || told.now()),
         key: Some(key()),
     };

@@ -1,5 +1,7 @@
 //! What is going on, and what was found wrong.
 
+use std::str::FromStr;
+
 use clap::{Args, Subcommand, ValueEnum};
 use towpath_record::{ResourceName, StreamName, TimeSpan};
 use towpath_resource::StartFrom;
@@ -117,6 +119,46 @@ pub enum DeadLettersCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+}
+
+/// What to do with policies.
+#[derive(Subcommand, Debug)]
+pub enum PolicyCommand {
+    /// Says what becomes of a field, region by region: its classes, the rule that counts, and why others do not.
+    Explain {
+        /// The field behind its stream, such as `crm.customers.email`.
+        #[arg(value_name = "STREAM.FIELD")]
+        field: FieldOfStream,
+        /// The region. Default: every region that is known.
+        #[arg(long)]
+        region: Option<String>,
+        /// The purpose, as a route declares it. Default: none, as where a log stores.
+        #[arg(long)]
+        purpose: Option<String>,
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value_t = View::Table)]
+        output: View,
+    },
+}
+
+/// A field behind its stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldOfStream {
+    /// The stream.
+    pub stream: String,
+    /// The field.
+    pub field: String,
+}
+
+impl FromStr for FieldOfStream {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.rsplit_once('.').filter(|(stream, field)| !stream.is_empty() && !field.is_empty());
+        let (stream, field) =
+            parts.ok_or("write the stream, a dot and the field, as in `crm.customers.email`")?;
+        Ok(Self { stream: stream.to_owned(), field: field.to_owned() })
+    }
 }
 
 /// What to do with schemas.

@@ -1,9 +1,9 @@
-//! What happened, and what agents write of themselves.
+//! What happened, what agents write of themselves, and what policies make of fields.
 
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
-use towpath_resource::api::{AgentLog, Listed};
+use towpath_resource::api::{AgentLog, ExplainOrder, Listed, PolicyExplanation};
 
 use super::{Answer, Client};
 
@@ -40,5 +40,13 @@ impl Client {
     pub async fn agent_log(&self, agent: &str, after: Option<&str>, limit: u32) -> Answer<AgentLog> {
         let request = self.request(Method::GET, &["agents", agent, "logs"]);
         self.json(request.query(&LogArgs { after, limit })).await
+    }
+
+    /// What becomes of a field, and why.
+    ///
+    /// # Errors
+    /// The request failed or was refused.
+    pub async fn explain_policy(&self, order: &ExplainOrder) -> Answer<PolicyExplanation> {
+        self.json(self.request(Method::GET, &["policies", "explain"]).query(order)).await
     }
 }

@@ -161,3 +161,32 @@ fn the_page_in_the_documentation_is_that_of_this_command_line() {
     let is = towpath_cli::markdown();
     assert!(written == is, "docs/cli.md is old; write it anew: towpath man --markdown > docs/cli.md");
 }
+
+#[tokio::test]
+async fn what_policies_make_of_a_field_is_explained_rule_by_rule() {
+    let explanation = json!({
+        "stream": "crm.people", "field": "email", "policies": ["customers"], "classes": ["pii.email"],
+        "found": { "version": 3, "type": "string", "treatment": "mask domain" },
+        "origins": [{ "policy": "customers", "classification": 1, "classes": ["pii.email"] }],
+        "places": [{
+            "region": "us", "purpose": "ads", "treatment": "drop", "reason": "rule 2 of policy customers for class pii.email",
+            "rules": [{ "policy": "customers", "rule": 1, "then": "allow", "counts": false, "because": "it is for other regions" },
+                      { "policy": "customers", "rule": 2, "then": "drop", "counts": true, "because": "it counts" }],
+        }],
+    });
+    let asked = "GET /v1/policies/explain?stream=crm.people&field=email&region=us&purpose=ads";
+    let desk = Desk::with(&[(asked, 200, &explanation.to_string())]).await;
+    let args = ["policy", "explain", "crm.people.email", "--region", "us", "--purpose", "ads"];
+    let shown = desk.run(&args).await.unwrap();
+    for part in [
+        "field email of stream crm.people",
+        "string, mask domain, in version 3",
+        "pii.email by classification 1 of policy customers",
+        "in region us for ads: drop, since rule 2 of policy customers for class pii.email",
+        "it is for other regions",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let refused = Cli::try_parse_from(["towpath", "policy", "explain", "email"]).unwrap_err().to_string();
+    assert!(refused.contains("crm.customers.email"), "{refused}");
+}

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use towpath_audit::AuditKey;
 use towpath_catalog::{Catalog, CatalogConfig, SecretHash};
-use towpath_record::{AgentId, LogOffset, ResourceName, RouteId, SourceId};
+use towpath_record::{AgentId, LogOffset, RegionName, ResourceName, RouteId, SourceId};
 use towpath_resource::api::{
     CompareLine, CompareOrder, Finding, LogLevel, LogLine, LogPage, StreamRecord, Verdict,
 };
@@ -177,7 +177,8 @@ impl Fixture {
     }
 
     fn over(dir: TempDir, key: Arc<AuditKey>, settings: &ApiSettings, egress: &EgressSettings) -> Self {
-        let config = CatalogConfig { key: Some(key.clone()), ..CatalogConfig::default() };
+        let sink_regions = [RegionName::new("us").unwrap()].into();
+        let config = CatalogConfig { key: Some(key.clone()), sink_regions, ..CatalogConfig::default() };
         let (catalog, _) = Catalog::open(dir.path(), config).unwrap();
         let (catalog, plane) = (Arc::new(catalog), Arc::new(FakePlane::default()));
         let config = ServiceConfig {

@@ -52,7 +52,7 @@ fn all_well(fixture: &Fixture, agent: AgentId) -> Snapshot {
     let presence =
         AgentPresence { connected_since: Some(now), address: None, observed: Some((now, observed)) };
     snapshot.agents.insert(agent, presence);
-    snapshot.sources.insert(source, SourceFlow { records: 7, bytes: 700, trouble: None });
+    snapshot.sources.insert(source, SourceFlow { records: 7, bytes: 700, ..SourceFlow::default() });
     let lag = Lag { records: 4, bytes: 400, seconds: 1.5 };
     snapshot.routes.insert(route, RouteFlow { records: 3, bytes: 300, lag, ..RouteFlow::default() });
     let flow = StreamFlow { records: 7, sources: BTreeSet::from([source]), ..StreamFlow::default() };

@@ -85,6 +85,7 @@ const CALLS: &[(&str, &str)] = &[
     ("list_schemas", "Schemas/List"),
     ("get_schema", "Schemas/Get"),
     ("diff_schema", "Schemas/Diff"),
+    ("explain_policy", "Policies/Explain"),
     ("list_dead_letters", "DeadLetters/List"),
     ("get_dead_letter", "DeadLetters/Get"),
     ("replay_dead_letter", "DeadLetters/Replay"),

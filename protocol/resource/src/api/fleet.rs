@@ -121,6 +121,9 @@ pub struct SourceStatus {
     pub backlog: Backlog,
     /// Rows that could not become records, since the agent was started.
     pub dead_letters: u64,
+    /// Frames that the region's log refused because policies forbid what they hold, since the control plane was started.
+    #[serde(default)]
+    pub refused_frames: u64,
     /// When the last row was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_record_at: Option<Timestamp>,
