@@ -5,8 +5,9 @@
 //!
 //! * the digits (radix 10), where no letters stand among them, or the letters (radix 26), where no digits do: any other
 //!   implementation of FF1 gives the same token;
-//! * else the bits (radix 2) of one number, in which each place counts as much as it has possible characters. A result
-//!   that is no such number is enciphered again until it is one, as the mathematics of a permutation allows
+//! * else those of one number, in which each place counts as much as it has possible characters. It is written with as few
+//!   numerals as 16 bits each allow, but at least two, in the smallest radix in which they hold all such numbers. A
+//!   result that is no such number is enciphered again until it is one, as the mathematics of a permutation allows
 //!   (J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, section 4).
 //!
 //! FF1 needs a million possible values (SP 800-38G Rev. 1). What has fewer, is longer than [`LONGEST`], begins with `~` or
@@ -37,7 +38,7 @@ const LONGEST: usize = 128;
 pub struct Tokeniser {
     digits: FF1<Aes256>,
     letters: FF1<Aes256>,
-    bits: FF1<Aes256>,
+    key: Key,
     hash: Key,
 }
 
@@ -64,8 +65,7 @@ enum Way {
 impl Tokeniser {
     /// One with this key.
     pub fn new(key: &Key) -> Self {
-        let ff1 = |radix| FF1::new(key.bytes(), radix).expect("2, 10 and 26 are radices of FF1");
-        Self { digits: ff1(10), letters: ff1(26), bits: ff1(2), hash: key.derive(PURPOSE) }
+        Self { digits: ff1(key, 10), letters: ff1(key, 26), key: key.clone(), hash: key.derive(PURPOSE) }
     }
 
     /// The token of a value.
@@ -118,14 +118,11 @@ impl Tokeniser {
             number = number * place.radix + *numeral;
             count *= place.radix;
         }
-        let width = usize::try_from((&count - 1_u8).bits()).expect("a few hundred bits");
+        let (length, radix) = numeral_form(&count);
+        let cipher = ff1(&self.key, radix);
         loop {
-            let digits = number.to_radix_be(2);
-            let mut bits = vec![0; width - digits.len()];
-            bits.extend(digits.into_iter().map(u16::from));
-            let bits = permute(&self.bits, bits, way);
-            let digits: Vec<_> = bits.into_iter().map(|bit| u8::from(bit == 1)).collect();
-            number = BigUint::from_radix_be(&digits, 2).expect("bits are digits of radix 2");
+            let permuted = permute(&cipher, written(number, radix, length), way);
+            number = permuted.into_iter().fold(BigUint::ZERO, |number, numeral| number * radix + numeral);
             if number < count {
                 break;
             }
@@ -137,6 +134,29 @@ impl Tokeniser {
         }
         numerals
     }
+}
+
+fn ff1(key: &Key, radix: u32) -> FF1<Aes256> {
+    FF1::new(key.bytes(), radix).expect("a radix of FF1 is 2 to 65,536")
+}
+
+/// How many numerals, and of which radix, hold so many numbers: few numerals, and hardly any number more.
+fn numeral_form(count: &BigUint) -> (u32, u32) {
+    let bits = u32::try_from((count - 1_u8).bits()).expect("a few hundred bits");
+    let length = bits.div_ceil(16).max(2);
+    let root = count.nth_root(length);
+    let radix = if root.pow(length) < *count { root + 1_u8 } else { root };
+    (length, radix.try_into().expect("16 bits for each numeral are enough"))
+}
+
+/// The numerals of a number, the greatest first.
+fn written(mut number: BigUint, radix: u32, length: u32) -> Vec<u16> {
+    let mut numerals = vec![0; length as usize];
+    for numeral in numerals.iter_mut().rev() {
+        *numeral = u16::try_from(&number % radix).expect("below a radix of at most 65,536");
+        number /= radix;
+    }
+    numerals
 }
 
 fn permute(cipher: &FF1<Aes256>, numerals: Vec<u16>, way: Way) -> Vec<u16> {
@@ -205,6 +225,28 @@ mod tests {
         assert_eq!(sample(10, "", "0123456789"), "6657667009");
         assert_eq!(sample(10, "39383736353433323130", "0123456789"), "1001623463");
         assert_eq!(sample(36, "3737373770717273373737", "0123456789abcdefghi"), "xs8a0azh2avyalyzuwd");
+    }
+
+    /// From another implementation, written by the words of `docs/policies.md`, that gives the samples of NIST as well.
+    #[test]
+    fn tokens_of_digits_and_letters_are_those_of_the_documentation() {
+        for (value, token) in [
+            ("DE89370400440532013000", "AQ36275097055933110864"),
+            ("AB-1234", "VH-4082"),
+            ("ABC12", "ABJ47"),
+            ("ann.smith99@example.com", "nkd.nwiaj65@lbraati.hqa"),
+        ] {
+            assert_eq!(tokeniser().tokenise(value), token);
+        }
+    }
+
+    #[test]
+    fn numerals_hold_every_number_and_hardly_any_more() {
+        let form = |count: u64| numeral_form(&BigUint::from(count));
+        assert_eq!(form(1_000_000), (2, 1_000));
+        assert_eq!(form(1_000_001), (2, 1_001));
+        assert_eq!(form(1 << 32), (2, 65_536));
+        assert_eq!(form((1 << 32) + 1).0, 3);
     }
 
     #[test]
