@@ -4,6 +4,8 @@
 //! way a schema is read: in requests nothing may become required, narrower or unknown; in answers nothing that was
 //! promised may go, and no value may come that was not announced, except in lists of words that the policy leaves open.
 
+mod pattern;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -199,7 +201,8 @@ impl<'a> Check<'a> {
                 self.found.push(format!("{place}: its {bound} was {}, now {now}", old[bound]));
             }
         }
-        if new.get("pattern").is_some() && old["pattern"] != new["pattern"] {
+        let wider = |now: &str| old["pattern"].as_str().is_some_and(|before| pattern::is_wider(before, now));
+        if new["pattern"].as_str().is_some_and(|now| !wider(now)) {
             self.found.push(format!("{place}: its pattern was {}, now {}", old["pattern"], new["pattern"]));
         }
     }

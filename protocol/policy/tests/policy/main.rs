@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
 
 mod oracle;
+mod explain;
 
 use towpath_policy::{NamedPolicy, Place, Reason, Rulebook, check_border};
 use towpath_record::{Column, ColumnType, RegionName, StreamName, StreamSchema};

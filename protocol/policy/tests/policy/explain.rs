@@ -1,7 +1,5 @@
 //! Why something becomes of a field, rule by rule.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene may panic")]
-
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
