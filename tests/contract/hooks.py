@@ -27,7 +27,7 @@ NOWHERE = "127.0.0.1:9"
 
 # Why a request that the document allows may be refused all the same, and how the refusal says so.
 BEYOND = [
-    ("a resource that is named is not there", r"there is no |there is a .* already|no cell serves|enrol"),
+    ("a resource that is named is not there", r"there is no |there is a .* already|no cell serves|enrol|this control plane knows: "),
     ("what it was before decides", r"cannot be changed|is fixed|was removed|needs? "),
     (
         "arguments that exclude each other",
@@ -39,6 +39,8 @@ BEYOND = [
     ("tokens of ours, which are opaque", r"is not a cursor|is no token|not of this feed"),
     ("a filter names fields of the kind", r"has no field|has no status"),
     ("a secret that is written out", r"written out"),
+    ("an expression or pattern that cannot be parsed", r"the filter cannot be used|is no pattern of fields"),
+    ("a treatment that later versions have", r"is not offered by this version"),
     ("a password that names its user", r"contains the user's name"),
     ("a whole number with a fraction of zero, which JSON Schema takes for one", r"floating point `-?[0-9]+\.0`"),
 ]

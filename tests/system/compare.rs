@@ -141,7 +141,12 @@ async fn what_cannot_be_compared_or_checked_is_refused_with_the_reason() -> Resu
         Ok(fleet.run_cli(&["get", "streams"])?.contains("erp.teams").then_some(()))
     })
     .await?;
-    let said = refused(&["compare", "to-files"])?;
+    fleet.agents[1].wait_linked().await?;
+    let said = wait_until("the agent of the sink is known to be there", PATIENCE, async || {
+        let said = refused(&["compare", "to-files"])?;
+        Ok((!said.contains("not connected")).then_some(said))
+    })
+    .await?;
     ensure!(said.contains("no tables that can be read back") && said.contains("sqlite"), "{said}");
     let said = refused(&["compare", "to-fils"])?;
     ensure!(said.contains("did you mean `to-files`?"), "{said}");

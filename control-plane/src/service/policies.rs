@@ -9,7 +9,7 @@ use towpath_record::{Column, ColumnType, RegionName, StreamName};
 use towpath_resource::api::{
     ClassOrigin, ConsideredRule, ExplainOrder, FieldAtPlace, FoundField, PolicyExplanation,
 };
-use towpath_resource::{Kind, Object, Permission};
+use towpath_resource::{Kind, Object, Permission, is_purpose, no_purpose};
 
 use super::schemas::source_name;
 use super::{Asker, Refusal, Service};
@@ -31,6 +31,9 @@ impl Service {
         let stream = StreamName::new(order.stream.as_str()).map_err(|error| invalid(&error))?;
         if order.field.is_empty() {
             return Err(Refusal::invalid("name a field of the stream"));
+        }
+        if let Some(purpose) = order.purpose.as_deref().filter(|purpose| !is_purpose(purpose)) {
+            return Err(Refusal::invalid(no_purpose(purpose)));
         }
         let target = Target::stream(&stream);
         asker.require(Permission::read(Object::Resource(Kind::Policy)), &target)?;

@@ -111,7 +111,7 @@ impl ClassPattern {
 }
 
 macro_rules! text_form {
-    ($name:ident, $example:literal) => {
+    ($name:ident, $example:literal, $pattern:literal) => {
         impl TryFrom<String> for $name {
             type Error = ClassError;
 
@@ -156,14 +156,19 @@ macro_rules! text_form {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "examples": [$example] })
+                json_schema!({
+                    "type": "string",
+                    "pattern": $pattern,
+                    "maxLength": LONGEST,
+                    "examples": [$example],
+                })
             }
         }
     };
 }
 
-text_form!(Class, "pii.email");
-text_form!(ClassPattern, "pii.*");
+text_form!(Class, "pii.email", r"^[a-z0-9_]+(\.[a-z0-9_]+)*$");
+text_form!(ClassPattern, "pii.*", r"^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$");
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,7 @@ pub use manifest::{API_VERSION, AnyManifest, Manifest, Metadata};
 pub use nearest::nearest;
 pub use pattern::StreamPattern;
 pub use permission::{Action, Object, Permission, Permissions};
-pub use policy::{Classification, OnNewField, PolicySpec, Rule};
+pub use policy::{Classification, OnNewField, PolicySpec, Rule, is_purpose, no_purpose};
 pub use read::manifest_from_json;
 pub use resource::{AnyResource, Resource};
 pub use role::{BuiltInRole, RoleSpec};

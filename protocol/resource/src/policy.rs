@@ -10,7 +10,7 @@ use crate::hint::Purpose;
 use crate::id::PolicyId;
 use crate::kind::Kind;
 use crate::pattern::StreamPattern;
-use crate::site::check_description;
+use crate::site::{LONGEST_DESCRIPTION, check_description};
 use crate::spec::{Reference, Spec};
 use crate::treatment::{Encrypt, Treatment};
 
@@ -32,6 +32,7 @@ pub(crate) const LONGEST_PURPOSE: usize = 80;
 #[schemars(rename = "Policy")]
 pub struct PolicySpec {
     /// The streams it covers, by name or pattern.
+    #[schemars(length(min = 1, max = MOST_ENTRIES))]
     pub streams: Vec<StreamPattern>,
     /// What becomes of a field to which no class was given, and which was not declared to have none. Default: `hold`.
     #[serde(default)]
@@ -44,9 +45,11 @@ pub struct PolicySpec {
     /// The rows that pass, as an expression of the Common Expression Language over `row`, such as
     /// `row.country in ["DE", "FR"]`. It sees rows as the source gave them. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = LONGEST_FILTER))]
     pub filter: Option<String>,
     /// What people should know of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_DESCRIPTION))]
     pub description: String,
 }
 
@@ -75,6 +78,7 @@ pub enum OnNewField {
 #[serde(deny_unknown_fields)]
 pub struct Classification {
     /// The fields, by name; `*` stands for any characters. Letter case does not count.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     pub fields: Vec<String>,
     /// Their classes. None declares that they need no protection.
     pub classes: Vec<Class>,
@@ -88,13 +92,13 @@ pub struct Classification {
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The classes it is for.
+    #[schemars(length(min = 1))]
     pub classes: Vec<ClassPattern>,
     /// The streams it is for. Default: all that the policy covers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamPattern>,
     /// The regions it is for: where a log or a sink stands. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
     pub regions: Vec<RegionName>,
     /// The purposes it is for, as routes declare them. Default: all, and what has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -176,15 +180,20 @@ spec:
     }
 }
 
+/// Whether a text can be a purpose: one word.
+pub fn is_purpose(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    (1..=LONGEST_PURPOSE).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// What is said of a text that is none.
+pub fn no_purpose(text: &str) -> String {
+    format!("`{text}` is no purpose: write 1 to {LONGEST_PURPOSE} lower-case letters, digits, `_` and `-`")
+}
+
 /// Notes that a purpose is not one word.
 pub(crate) fn check_purpose(purpose: &str, path: &str, faults: &mut Faults) {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
-    let is_word = (1..=LONGEST_PURPOSE).contains(&purpose.len()) && purpose.bytes().all(allowed);
-    faults.require(is_word, path, || {
-        format!(
-            "`{purpose}` is no purpose: write 1 to {LONGEST_PURPOSE} lower-case letters, digits, `_` and `-`"
-        )
-    });
+    faults.require(is_purpose(purpose), path, || no_purpose(purpose));
 }
 
 #[cfg(test)]

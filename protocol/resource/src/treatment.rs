@@ -6,8 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::secret::check_reference;
+use crate::secret::{SecretReference, check_reference};
 use towpath_record::ResourceName;
+
+/// Most decimals that are kept.
+const MOST_DECIMALS: u8 = 8;
 
 /// What becomes of a field: `allow`, `drop`, `block`, or a change such as `{mask: {keep_last: 4}}`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -51,9 +54,9 @@ pub enum Mask {
 #[serde(rename_all = "snake_case")]
 pub enum Bucket {
     /// Numbers become the lower end of the bucket of this width that they lie in.
-    Width(u32),
+    Width(#[schemars(range(min = 1))] u32),
     /// Numbers keep so many decimals, as for coordinates: 1 is about 11 km.
-    Decimals(u8),
+    Decimals(#[schemars(range(max = MOST_DECIMALS))] u8),
     /// Times become the first day of their month.
     Month,
     /// Times become the first day of their year.
@@ -65,6 +68,7 @@ pub enum Bucket {
 #[serde(deny_unknown_fields)]
 pub struct Tokenise {
     /// The key of 32 bytes in hexadecimal, as `${env:NAME}` or `${file:/path}` on the agent's machine.
+    #[schemars(with = "SecretReference")]
     pub key: String,
 }
 
@@ -73,6 +77,7 @@ pub struct Tokenise {
 #[serde(deny_unknown_fields)]
 pub struct Hash {
     /// The key of 32 bytes in hexadecimal, as `${env:NAME}` or `${file:/path}` on the agent's machine.
+    #[schemars(with = "SecretReference")]
     pub key: String,
 }
 
@@ -81,7 +86,6 @@ pub struct Hash {
 #[serde(deny_unknown_fields)]
 pub struct Encrypt {
     /// The agent whose sinks may read it.
-    #[schemars(with = "String")]
     pub to: ResourceName,
 }
 
@@ -124,8 +128,8 @@ impl Treatment {
                     .require(*width > 0, &format!("{path}.bucket.width"), || "must be at least 1".to_owned());
             }
             Self::Bucket(Bucket::Decimals(decimals)) => {
-                faults.require(*decimals <= 8, &format!("{path}.bucket.decimals"), || {
-                    "may be 0 to 8".to_owned()
+                faults.require(*decimals <= MOST_DECIMALS, &format!("{path}.bucket.decimals"), || {
+                    format!("may be 0 to {MOST_DECIMALS}")
                 });
             }
             _ => {}
