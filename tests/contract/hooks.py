@@ -39,6 +39,7 @@ BEYOND = [
     ("tokens of ours, which are opaque", r"is not a cursor|is no token|not of this feed"),
     ("a filter names fields of the kind", r"has no field|has no status"),
     ("a secret that is written out", r"written out"),
+    ("a character that JSON has and YAML has not", r"not readable as YAML: unexpected character"),
     ("an expression or pattern that cannot be parsed", r"the filter cannot be used|is no pattern of fields"),
     ("a treatment that later versions have", r"is not offered by this version"),
     ("a password that names its user", r"contains the user's name"),

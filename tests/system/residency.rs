@@ -34,6 +34,11 @@ fn planted(n: usize) -> BTreeMap<&'static str, String> {
         .collect()
 }
 
+/// What of a mark stays in one piece also where a file is compressed: its ends may be joined to what stands beside them.
+fn middle(mark: &str) -> &str {
+    &mark[2..12]
+}
+
 /// The rows as a file; the last of them is no row.
 fn file(first: usize) -> String {
     let mut text = "id,country,name,email,phone,card,diagnosis,surprise,abroad\n".to_owned();
@@ -178,7 +183,7 @@ async fn what_a_policy_forbids_is_in_no_file_log_metric_or_answer() -> Result<()
     let told = told(&fleet).await?;
     for n in 1..=ROWS + 1 {
         for (field, value) in planted(n) {
-            let stays = if field == "phone" { &value[..12] } else { &value };
+            let stays = middle(&value);
             assert_eq!(found_in(fleet.path(), stays)?, Vec::<PathBuf>::new(), "{field} of row {n}: {value}");
             assert!(!told.contains(stays), "{field} of row {n} is told: {value}");
         }
@@ -209,7 +214,7 @@ async fn without_a_policy_the_same_search_finds_every_value() -> Result<()> {
     wait_for_letters(&fleet, 1).await?;
     for n in [1, 2, ROWS] {
         for (field, value) in planted(n).into_iter().filter(|(field, _)| *field != "abroad") {
-            let found = found_in(&fleet.join("control"), &value)?;
+            let found = found_in(&fleet.join("control"), middle(&value))?;
             ensure!(!found.is_empty(), "{field} of row {n} is not in the log: {value}");
         }
     }
@@ -230,14 +235,14 @@ async fn a_stream_with_a_new_field_waits_until_an_admin_says_what_it_is() -> Res
     .await?;
     assert!(held.contains("field `surprise`"), "{held}");
     assert_eq!(rows(&fleet)?, 0);
-    assert_eq!(found_in(fleet.path(), &planted(1)["surprise"])?, Vec::<PathBuf>::new());
+    assert_eq!(found_in(fleet.path(), middle(&planted(1)["surprise"]))?, Vec::<PathBuf>::new());
 
     let mut known = policy("hold");
     let classify = known["classify"].as_array_mut().context("it classifies")?;
     classify.push(json!({ "fields": ["surprise"], "classes": [] }));
     fleet.apply(&Documents::new().with("Policy", "people", &known)).await?;
     wait_for_rows(&fleet, (1..=ROWS).filter(|n| n % 4 != 0).count()).await?;
-    ensure!(!found_in(fleet.path(), &planted(1)["surprise"])?.is_empty(), "what may pass has passed");
+    ensure!(!found_in(fleet.path(), middle(&planted(1)["surprise"]))?.is_empty(), "what may pass has passed");
     Ok(())
 }
 
@@ -259,8 +264,8 @@ async fn what_waits_when_a_policy_comes_is_read_again_under_it() -> Result<()> {
 
     proxy.set(Weather::CUT);
     std::fs::write(fleet.join("drop/people-1.csv"), file(1))?;
-    let forbidden = &planted(1)["diagnosis"];
-    let waits = || found_in(&fleet.join(PLANT), forbidden);
+    let row = planted(1);
+    let waits = || found_in(&fleet.join(PLANT), middle(&row["diagnosis"]));
     wait_until("it waits in the spool", PATIENCE, async || Ok((!waits()?.is_empty()).then_some(()))).await?;
     fleet.apply(&Documents::new().with("Policy", "people", &policy("drop"))).await?;
     proxy.set(Weather::FAIR);
@@ -268,8 +273,8 @@ async fn what_waits_when_a_policy_comes_is_read_again_under_it() -> Result<()> {
     wait_for_rows(&fleet, (1..=ROWS).filter(|n| n % 4 != 0).count()).await?;
     wait_for_letters(&fleet, 1).await?;
     for n in 1..=ROWS + 1 {
-        let forbidden = &planted(n)["diagnosis"];
-        assert_eq!(found_in(fleet.path(), forbidden)?, Vec::<PathBuf>::new(), "row {n}");
+        let row = planted(n);
+        assert_eq!(found_in(fleet.path(), middle(&row["diagnosis"]))?, Vec::<PathBuf>::new(), "row {n}");
     }
     Ok(())
 }

@@ -39,8 +39,10 @@ pub struct PolicySpec {
     pub on_new_field: OnNewField,
     /// Which fields have which classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_ENTRIES))]
     pub classify: Vec<Classification>,
     /// What becomes of which classes.
+    #[schemars(length(max = MOST_ENTRIES))]
     pub rules: Vec<Rule>,
     /// The rows that pass, as an expression of the Common Expression Language over `row`, such as
     /// `row.country in ["DE", "FR"]`. It sees rows as the source gave them. Default: all.
@@ -136,10 +138,16 @@ spec:
         faults.require(!self.streams.is_empty(), "spec.streams", || {
             "names no stream; `**` stands for all".to_owned()
         });
-        let entries = self.streams.len() + self.classify.len() + self.rules.len();
-        faults.require(entries <= MOST_ENTRIES, "spec", || {
-            format!("has {entries} streams, classifications and rules; at most {MOST_ENTRIES} are allowed")
-        });
+        let lists = [
+            ("spec.streams", self.streams.len()),
+            ("spec.classify", self.classify.len()),
+            ("spec.rules", self.rules.len()),
+        ];
+        for (path, entries) in lists {
+            faults.require(entries <= MOST_ENTRIES, path, || {
+                format!("has {entries} entries; at most {MOST_ENTRIES} are allowed")
+            });
+        }
         for (n, one) in self.classify.iter().enumerate() {
             let path = format!("spec.classify[{n}].fields");
             faults.require(!one.fields.is_empty() && !one.fields.iter().any(String::is_empty), &path, || {
